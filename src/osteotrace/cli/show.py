@@ -1,0 +1,191 @@
+"""Tables for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from osteotrace.errors import one_line
+from osteotrace.model.alignment import Alignment
+from osteotrace.model.imaging import Attribute, CtFacts, Exam, MrFacts, NuclearFacts, Series
+from osteotrace.model.lesion import LesionTrack, NotCovered, NotSeen, Presence, Seen
+from osteotrace.model.patient import PatientImages
+from osteotrace.model.problem import Problem
+from osteotrace.model.values import Basis, Severity
+from osteotrace.pipeline import RunResult
+
+_PIPE_WIDTH = 140
+_COLOUR = {
+    Severity.REFUSED: "red",
+    Severity.EXCLUDED: "red",
+    Severity.WARNING: "yellow",
+    Severity.INFERRED: "cyan",
+    Severity.INFO: "dim",
+}
+
+
+def table_console() -> Console:
+    """Console for tables: as wide as the terminal, and wide enough for a table in a file or pipe."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_PIPE_WIDTH)
+
+
+def show_patient(images: PatientImages, console: Console) -> None:
+    """Exams, series, regions and problems of one patient."""
+    patient = images.patient
+    age = f", {patient.age_years:.0f} y" if patient.age_years is not None else ""
+    console.print(f"\n[bold]Patient {escape(patient.patient_id or '(no id)')}[/] {patient.sex}{age}")
+    if images.timeline.exams:
+        console.print(_timeline(images))
+        console.print(_series_table(images.timeline.exams))
+    else:
+        console.print("No image of this patient is here.")
+    if images.regions:
+        console.print(_region_table(images))
+    show_problems(images.problems, console, "Problems")
+
+
+def show_problems(problems: Sequence[Problem], console: Console, title: str) -> None:
+    """Problems, the heaviest first; nothing when there are none."""
+    if not problems:
+        return
+    table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 1))
+    order = list(Severity)
+    for problem in sorted(problems, key=lambda p: order.index(p.severity)):
+        colour = _COLOUR[problem.severity]
+        words = str(problem).partition(": ")[2]
+        table.add_row(f"[{colour}]{problem.severity}[/]", escape(words))
+    console.print(table)
+
+
+def show_result(result: RunResult, out: Path, console: Console) -> None:
+    """The lesions of a finished run, what was left out, and where the report is."""
+    workup = result.workup
+    if workup.tracks:
+        console.print(_track_table(result))
+    else:
+        console.print("No lesion was outlined in this input, and none is searched for yet.")
+    names = {s.id: f"{e.name} {s.name}" for e in workup.timeline.exams for s in e.series}
+    for alignment in workup.alignments:
+        if alignment.method == "rigid":
+            console.print(escape(_alignment(alignment, names)))
+    show_problems(result.left_out, console, "Left out")
+    console.print(f"Report: {escape(one_line(str(out / 'report.html')))}", highlight=False, soft_wrap=True)
+
+
+def _alignment(alignment: Alignment, names: Mapping[str, str]) -> str:
+    error = "" if alignment.error_mm is None else f", 95% within {alignment.error_mm:.1f} mm"
+    ends = " to ".join(names.get(x, x) for x in (alignment.fixed_series, alignment.moving_series))
+    return f"Alignment {alignment.verdict}{error}: {ends}; {'; '.join(alignment.reasons)}"
+
+
+def _timeline(images: PatientImages) -> Table:
+    table = Table(title="Timeline", title_justify="left")
+    for name in ("day", "date", "exam", "what"):
+        table.add_column(name)
+    for exam in images.timeline.exams:
+        date = exam.datetime.date().isoformat() if exam.datetime else "unknown"
+        table.add_row(_day(exam.day), date, exam.id, escape(exam.name))
+    for event in images.timeline.events:
+        table.add_row(_day(event.day), str(event.date or "unknown"), event.kind, escape(event.text))
+    return table
+
+
+def _day(day: int | None) -> str:
+    return "?" if day is None else str(day)
+
+
+def _series_table(exams: Sequence[Exam]) -> Table:
+    table = Table(title="Series (~ inferred, ? unknown)", title_justify="left")
+    for name in ("series", "what", "unit", "voxels, mm", "body part", "attributes", "files"):
+        table.add_column(name)
+    for exam in exams:
+        for number, series in enumerate(exam.series, start=1):
+            table.add_row(
+                f"{exam.id}-S{number}",
+                escape(series.name),
+                escape(f"{series.quantity}\n{series.unit}"),
+                _geometry(series),
+                _attribute(series.body_part),
+                _facts(series),
+                str(series.n_instances),
+            )
+    return table
+
+
+def _geometry(series: Series) -> str:
+    if series.grid is None:
+        return "planar"
+    size = "×".join(str(n) for n in series.grid.shape)
+    step = "×".join(f"{s:.2f}" for s in series.grid.spacing)
+    return f"{size}\n{step}" + ("\nsheared" if series.grid.is_sheared else "")
+
+
+def _attribute(attribute: Attribute) -> str:
+    if attribute.value is None:
+        return "?"
+    return escape(("~" if attribute.basis is Basis.INFERRED else "") + attribute.value)
+
+
+def _facts(series: Series) -> str:
+    facts = series.facts
+    if isinstance(facts, MrFacts):
+        return (
+            f"{_attribute(facts.weighting)}, fat suppression {_attribute(facts.fat_suppression)},\n"
+            f"contrast {_attribute(facts.contrast)}"
+        )
+    if isinstance(facts, NuclearFacts):
+        factor = f"\nSUV factor {facts.suv_factor:.6g}" if facts.suv_factor else ""
+        view = f"\nview {_attribute(facts.view)}" if series.grid is None else ""
+        return f"tracer {_attribute(facts.tracer)}{factor}{view}"
+    if isinstance(facts, CtFacts):
+        kvp = f"{facts.kvp:g} kV" if facts.kvp else "kV ?"
+        return f"{kvp}, contrast {_attribute(facts.contrast)}"
+    return ""
+
+
+def _region_table(images: PatientImages) -> Table:
+    table = Table(title="Regions", title_justify="left")
+    for name in ("name", "source", "on", "volume mL", "placed"):
+        table.add_column(name)
+    for region in images.regions:
+        exam = images.exam_of(region.series_id)
+        series = next((s for s in exam.series if s.id == region.series_id), None) if exam else None
+        on = f"{exam.id} {series.name}" if exam and series else region.series_id
+        volume = f"{region.mask.volume_ml:.2f}"
+        placed = region.placed
+        how = placed.basis if placed.basis is Basis.DECLARED else f"{placed.basis}: {placed.source}"
+        table.add_row(escape(region.name), region.source_kind, escape(on), volume, escape(how))
+    return table
+
+
+def _track_table(result: RunResult) -> Table:
+    table = Table(title="Lesions", title_justify="left")
+    series = [(e, s) for e in result.workup.timeline.exams for s in e.series]
+    table.add_column("lesion")
+    for exam, one in series:
+        table.add_column(f"{escape(exam.name)}\n{escape(one.name)}")
+    for track in result.workup.tracks:
+        states = {p.series_id: p for p in track.presence}
+        row = [_presence(states[one.id], result) if one.id in states else "" for _, one in series]
+        table.add_row(_title(track), *row)
+    return table
+
+
+def _title(track: LesionTrack) -> str:
+    return f"[bold]{track.id}[/] {escape(track.name)}\n{track.course}"
+
+
+def _presence(presence: Presence, result: RunResult) -> str:
+    if isinstance(presence, Seen):
+        lesion = result.workup.lesion(presence.lesion_id)
+        return f"seen {lesion.id}\n{lesion.volume_ml:.1f} mL"
+    if isinstance(presence, NotSeen):
+        return "not seen"
+    if isinstance(presence, NotCovered):
+        return "not covered"
+    return f"[dim]unassessable:\n{escape(presence.reason)}[/]"

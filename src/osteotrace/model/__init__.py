@@ -1,0 +1,1 @@
+"""The records: frozen, in the words of the field. Import them from their modules."""

@@ -1,0 +1,69 @@
+"""The whole result of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from osteotrace.model.alignment import Alignment
+from osteotrace.model.lesion import Finding, Lesion, LesionTrack
+from osteotrace.model.patient import Patient, Timeline
+from osteotrace.model.problem import Problem
+
+SCHEMA_VERSION = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class StageCost:
+    """Time and memory of one stage."""
+
+    stage: str
+    seconds: float
+    peak_mb: float
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a result comes from.
+
+    Attributes
+    ----------
+    inputs_sha256 : str
+        Over the sorted hashes of all files that were read.
+    settings : tuple of (str, str)
+        Command line settings that change the result.
+    corrections : tuple of str
+        Each correction of a person that was honoured, in words.
+    """
+
+    osteotrace_version: str
+    criteria_version: str
+    criteria_sha256: str
+    inputs_sha256: str
+    n_files: int
+    series_instance_uids: tuple[str, ...]
+    settings: tuple[tuple[str, str], ...]
+    corrections: tuple[str, ...]
+    stages: tuple[StageCost, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Workup:
+    """One patient: exams, alignments, lesions, findings, identities, problems."""
+
+    patient: Patient
+    timeline: Timeline
+    alignments: tuple[Alignment, ...]
+    lesions: tuple[Lesion, ...]
+    findings: tuple[Finding, ...]
+    tracks: tuple[LesionTrack, ...]
+    problems: tuple[Problem, ...]
+    provenance: Provenance
+    schema_version: str = SCHEMA_VERSION
+
+    def lesion(self, lesion_id: str) -> Lesion:
+        """Lesion of an id."""
+        return next(x for x in self.lesions if x.id == lesion_id)
+
+    def findings_of(self, track: LesionTrack) -> tuple[Finding, ...]:
+        """Findings of all outlines of a track."""
+        return tuple(f for f in self.findings if f.lesion_id in track.lesion_ids)

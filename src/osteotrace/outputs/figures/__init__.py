@@ -1,0 +1,17 @@
+"""Figures: each lesion in every exam, planar images, the timeline."""
+
+from osteotrace.outputs.figures.lesion import lesion_figure
+from osteotrace.outputs.figures.picture import Picture
+from osteotrace.outputs.figures.planar import planar_figures
+from osteotrace.outputs.figures.settings import DisplaySettings, display_settings
+from osteotrace.outputs.figures.timeline import event_word, timeline_figure
+
+__all__ = [
+    "DisplaySettings",
+    "Picture",
+    "display_settings",
+    "event_word",
+    "lesion_figure",
+    "planar_figures",
+    "timeline_figure",
+]

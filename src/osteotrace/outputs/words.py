@@ -1,0 +1,77 @@
+"""How results are put into words, the same in figures and report."""
+
+from __future__ import annotations
+
+from osteotrace.model.imaging import Exam
+from osteotrace.model.lesion import Finding, LesionTrack, NotCovered, NotSeen, Presence, Seen, Unassessable
+from osteotrace.model.workup import Workup
+
+
+def presence_word(entry: Presence) -> str:
+    """The four answers to "is the lesion there?"."""
+    match entry:
+        case Seen():
+            return "seen"
+        case NotSeen():
+            return "not seen"
+        case NotCovered():
+            return "not covered"
+        case Unassessable():
+            return "cannot be assessed"
+
+
+def day_word(day: int | None) -> str:
+    """``day 3`` or ``undated``."""
+    return "undated" if day is None else f"day {day}"
+
+
+def exam_label(exam: Exam) -> str:
+    """Name and day of an exam, the day only where the name does not hold it."""
+    day = day_word(exam.day)
+    return exam.name if day in exam.name or exam.day is None else f"{exam.name} · {day}"
+
+
+def track_label(track: LesionTrack) -> str:
+    """``L1 'GTV_Mass'``."""
+    return f"{track.id} '{track.name}'" if track.name else track.id
+
+
+def shown_finding(workup: Workup, track: LesionTrack, series_id: str) -> Finding | None:
+    """The finding that stands for a track on a series: drawn there, or mapped with the smallest error."""
+    here = [f for f in workup.findings_of(track) if f.series_id == series_id]
+    return min(here, key=lambda f: (f.region != "drawn", f.error_mm, -f.coverage), default=None)
+
+
+def joined(words: list[str]) -> str:
+    """``a, b and c``."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+_UNIT_WORDS = {
+    "[hnsf'U]": "HU",
+    "g/ml{SUVbw}": "g/mL",
+    "g/ml{SUVlbm(Janma)}": "g/mL",
+    "g/ml{SUVlbm}": "g/mL",
+    "um2/s": "µm²/s",
+    "10-6.mm2/s": "µm²/s",
+    "Bq/ml": "Bq/mL",
+    "{counts}": "counts",
+    "{ratio}": "",
+    "ml": "mL",
+    "cm3": "cm³",
+    "1": "",
+}
+
+
+def unit_word(ucum: str) -> str:
+    """A UCUM unit as radiologists write it; unknown ones stay as they are."""
+    return _UNIT_WORDS.get(ucum, ucum)
+
+
+def number_word(value: float) -> str:
+    """Three significant digits, never an exponent for numbers of everyday size."""
+    size = abs(value)
+    if size >= 1e6 or 0 < size < 1e-3:
+        return f"{value:.2e}"
+    digits = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 0.1 or size == 0 else 4
+    return f"{value:.{digits}f}"

@@ -1,0 +1,319 @@
+"""The order of the stages: the only place that knows it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from osteotrace import __version__, findings, intake, lesions, matching, outputs, registration
+from osteotrace.errors import NothingFoundError, OutputError, PatientMismatchError
+from osteotrace.model.alignment import Alignment
+from osteotrace.model.case import read_case
+from osteotrace.model.corrections import Corrections, read_corrections
+from osteotrace.model.criteria import Criteria, load_criteria
+from osteotrace.model.fields import file_sha256
+from osteotrace.model.patient import PatientImages
+from osteotrace.model.problem import Problem
+from osteotrace.model.values import Severity
+from osteotrace.model.workup import Provenance, StageCost, Workup
+
+Progress = Callable[[str, int, int], None]
+
+_REASONS_SHOWN = 3
+
+_ALIGNMENTS: TypeAdapter[tuple[Alignment, ...]] = TypeAdapter(tuple[Alignment, ...])
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a run is asked to do.
+
+    Attributes
+    ----------
+    case, corrections : Path or None
+        ``case.toml`` and ``corrections.toml``.
+    deidentify : bool
+        Leave names, dates, identifiers and UIDs out of everything written.
+    seed : int
+        Of the sampling in the alignment; the same seed gives the same result.
+    """
+
+    case: Path | None = None
+    corrections: Path | None = None
+    deidentify: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunResult:
+    """What a run made.
+
+    Attributes
+    ----------
+    left_out : tuple of Problem
+        Everything refused or excluded; when not empty the exit code is 4.
+    """
+
+    workup: Workup
+    files: tuple[Path, ...]
+    left_out: tuple[Problem, ...]
+
+
+class _Log:
+    """Collects the cost of the stages and appends them to ``run.log.jsonl``; no patient data."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.costs: list[StageCost] = []
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time what is done inside."""
+        start = time.perf_counter()
+        yield
+        self.add(name, start)
+
+    def add(self, name: str, start: float) -> None:
+        """Note a stage that began at ``start`` (performance counter) and is done now."""
+        cost = StageCost(name, round(time.perf_counter() - start, 3), _peak_mb())
+        self.costs.append(cost)
+        self.write(event="stage", stage=name, seconds=cost.seconds, peak_mb=cost.peak_mb)
+
+    def write(self, **fields: object) -> None:
+        """Append one line."""
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        with _as_output_error(self._path.name), self._path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps({"time": stamp, **fields}) + "\n")
+
+
+def run(path: Path, out: Path, settings: Settings, progress: Progress | None = None) -> RunResult:
+    """Work up one patient: read, align, measure, match, write.
+
+    A run that was stopped goes on after its last finished alignment, which is kept in ``out/.cache``
+    (of a de-identified run only until it is done: the cache holds the UIDs of the input).
+
+    Parameters
+    ----------
+    path : Path
+        A file or folder with the images of one patient.
+    out : Path
+        Folder of the results; made when absent. Files of an earlier run are replaced one by one.
+    progress : callable, optional
+        Called with (what, done, total).
+
+    Raises
+    ------
+    InputError
+        When the input is refused; nothing has been written.
+    OutputError
+        When ``out`` cannot be written or lies in the input.
+    """
+    criteria = load_criteria()
+    case = read_case(settings.case) if settings.case else None
+    corrections = read_corrections(settings.corrections) if settings.corrections else Corrections()
+    _check_output(path, out)
+    started = time.perf_counter()
+    scan = intake.scan(path, progress)
+    patient = intake.only_patient(scan, path)
+    images = intake.read_patient(patient, criteria, case=case, progress=progress)
+    images = replace(images, problems=(*scan.problems, *images.problems))
+    _check_exams(images, path)
+    drawn, from_regions = lesions.lesions_of(images)
+    outlined = lesions.correct(drawn, corrections, images)
+    same, different = lesions.identity_pairs(outlined, corrections)
+
+    _make_folder(out)
+    log = _Log(out / "run.log.jsonl")
+    log.write(event="start", version=__version__, criteria=criteria.version)
+    log.add("read", started)
+    digest = _inputs_digest(scan.files)
+    with log.stage("align"):
+        alignments = _align(images, criteria, settings, out / ".cache", digest, progress)
+    with log.stage("measure"):
+        found = findings.measure(outlined, images, alignments, criteria, progress)
+    with log.stage("match"):
+        decisions = matching.Decisions(same, different)
+        tracks = matching.link_lesions(outlined, found, images.timeline, alignments, criteria, decisions)
+    workup = Workup(
+        patient=images.patient,
+        timeline=images.timeline,
+        alignments=alignments,
+        lesions=outlined,
+        findings=found,
+        tracks=tracks,
+        problems=(*images.problems, *from_regions),
+        provenance=_provenance(images, criteria, settings, corrections, digest, len(scan.files), log.costs),
+    )
+    with log.stage("write"):
+        shown = outputs.deidentify(workup) if settings.deidentify else workup
+        files = outputs.write_outputs(shown, images, out, criteria, progress=progress)
+    if settings.deidentify:
+        shutil.rmtree(out / ".cache")  # it holds the UIDs of the input
+    left_out = tuple(p for p in workup.problems if p.severity in (Severity.REFUSED, Severity.EXCLUDED))
+    log.write(event="end", tracks=len(tracks), left_out=len(left_out))
+    return RunResult(shown, files, left_out)
+
+
+def survey(
+    path: Path, case_file: Path | None = None, progress: Progress | None = None
+) -> tuple[tuple[PatientImages, ...], tuple[Problem, ...]]:
+    """Everything that is in a folder, patient by patient.
+
+    All images are read, so that what cannot be decoded is found; then their values are let go.
+
+    Returns
+    -------
+    patients : tuple of PatientImages
+        Without volumes and planar images; exams, series, regions and problems are complete.
+    problems : tuple of Problem
+        Of the folder as a whole.
+    """
+    criteria = load_criteria()
+    case = read_case(case_file) if case_file else None
+    scan = intake.scan(path, progress)
+    patients = []
+    for patient in scan.patients:
+        images = intake.read_patient(patient, criteria, case=case, progress=progress)
+        patients.append(replace(images, volumes=(), planar=()))
+    problems = list(scan.problems)
+    if len(patients) > 1:
+        problems.append(_several_patients(patients))
+    return tuple(patients), tuple(problems)
+
+
+def _several_patients(patients: Sequence[PatientImages]) -> Problem:
+    error = PatientMismatchError(f"{len(patients)} patients are in one folder")
+    remedy = "give run the folder of one patient"
+    return Problem(Severity.WARNING, error.code, error.found, expected="one patient", remedy=remedy)
+
+
+def _check_exams(images: PatientImages, path: Path) -> None:
+    """Refuse input of which nothing can be used, with the first reasons."""
+    if images.timeline.exams:
+        return
+    kinds = (Severity.REFUSED, Severity.EXCLUDED)
+    reasons = [f"{p.found} [{p.where}]" for p in images.problems if p.severity in kinds]
+    more = f"; and {len(reasons) - _REASONS_SHOWN} more" if len(reasons) > _REASONS_SHOWN else ""
+    raise NothingFoundError(
+        "; ".join(["no image can be used", *reasons[:_REASONS_SHOWN]]) + more,
+        where=path.name,
+        expected="at least one image that makes a volume or a view",
+        remedy="osteotrace inspect lists everything",
+    )
+
+
+def _check_output(path: Path, out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise OutputError("the output is not a folder", where=out.name, remedy="name a folder")
+    if path.is_dir() and out.resolve().is_relative_to(path.resolve()):
+        raise OutputError(
+            "the output folder lies inside the input folder",
+            where=out.name,
+            expected="a folder beside it",
+            remedy="choose another -o, so that results are never read as input",
+        )
+    parent = next(p for p in (out.resolve(), *out.resolve().parents) if p.exists())
+    if not os.access(parent, os.W_OK):
+        raise OutputError("the output folder cannot be written", where=out.name, remedy="choose another -o")
+
+
+def _make_folder(out: Path) -> None:
+    with _as_output_error(out.name):
+        (out / ".cache").mkdir(parents=True, exist_ok=True)
+        for half in (out / ".cache").glob("*.part"):  # of a run that was killed
+            half.unlink(missing_ok=True)
+
+
+@contextmanager
+def _as_output_error(where: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        found = f"the output cannot be written ({error.strerror or type(error).__name__})"
+        raise OutputError(found, where=where, remedy="choose another -o, or make room") from error
+
+
+def _align(
+    images: PatientImages,
+    criteria: Criteria,
+    settings: Settings,
+    cache: Path,
+    digest: str,
+    progress: Progress | None,
+) -> tuple[Alignment, ...]:
+    key = "\n".join([digest, __version__, criteria.sha256, str(settings.seed)])
+    file = cache / f"alignment-{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
+    kept = _read_cache(file)
+    if kept is not None:
+        return kept
+    alignments = registration.align(images.volumes, criteria, seed=settings.seed, progress=progress)
+    temporary = file.with_suffix(".part")
+    with _as_output_error(file.name):
+        try:
+            temporary.write_bytes(_ALIGNMENTS.dump_json(alignments))
+            temporary.replace(file)
+        finally:
+            temporary.unlink(missing_ok=True)
+    return alignments
+
+
+def _read_cache(file: Path) -> tuple[Alignment, ...] | None:
+    """Alignments of an earlier run of the same input, or None when there are none or they are damaged."""
+    try:
+        return _ALIGNMENTS.validate_json(file.read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def _inputs_digest(files: Sequence[Path]) -> str:
+    hashes = sorted(_file_digest(file) for file in files)
+    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+
+
+def _file_digest(file: Path) -> str:
+    try:
+        return file_sha256(file)
+    except OSError:  # recorded as unreadable by the scan
+        return "unreadable"
+
+
+def _provenance(
+    images: PatientImages,
+    criteria: Criteria,
+    settings: Settings,
+    corrections: Corrections,
+    digest: str,
+    n_files: int,
+    costs: Sequence[StageCost],
+) -> Provenance:
+    uids = {s.series_instance_uid for e in images.timeline.exams for s in e.series}
+    return Provenance(
+        osteotrace_version=__version__,
+        criteria_version=criteria.version,
+        criteria_sha256=criteria.sha256,
+        inputs_sha256=digest,
+        n_files=n_files,
+        series_instance_uids=tuple(sorted(uids)),
+        settings=(("deidentify", str(settings.deidentify).lower()), ("seed", str(settings.seed))),
+        corrections=tuple(str(item) for item in corrections.items),
+        stages=tuple(costs),
+    )
+
+
+def _peak_mb() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
+
+
+__all__ = ["RunResult", "Settings", "run", "survey"]

@@ -1,0 +1,200 @@
+"""Every frame of reference of a patient to the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from osteotrace.model.alignment import Alignment
+from osteotrace.model.criteria import Criteria
+from osteotrace.model.imaging import MrFacts, NuclearFacts, Series, Volume
+from osteotrace.model.values import Modality, Quantity, Verdict
+from osteotrace.registration.pose import Found, find_pose
+from osteotrace.registration.pyramid import Prepared, prepare
+from osteotrace.registration.quality import Quality, assess
+from osteotrace.registration.same_frame import check_same_frame
+from osteotrace.registration.settings import Settings
+from osteotrace.space import FloatArray, RigidTransform
+
+Progress = Callable[[str, int, int], None]
+
+_SERIES_PER_FRAME = 2
+_ORDER = (Modality.CT, Modality.MR, Modality.PT, Modality.NM)
+
+
+def align(
+    volumes: Sequence[Volume], criteria: Criteria, *, seed: int = 0, progress: Progress | None = None
+) -> tuple[Alignment, ...]:
+    """Align the frames of reference of one patient.
+
+    The frame that shows most of the body is the reference. Frames of the same modality are aligned to one
+    another first (their images are most alike) and the rest follows from one of them.
+
+    Parameters
+    ----------
+    volumes : sequence of Volume
+        All volumes of the patient.
+    criteria : Criteria
+        ``registration.*``.
+    seed : int
+        Of the sampling; the same seed gives the same result.
+    progress : callable, optional
+        Called with ("align", done, total).
+
+    Returns
+    -------
+    tuple of Alignment
+        The checks inside each frame, then one from the reference frame or a frame of the same modality to
+        each other frame; an alignment that failed is in the list too.
+    """
+    settings = Settings.of(criteria)
+    frames = _frames(volumes, settings)
+    plan = _plan(frames)
+    steps = 3  # search, refinement, quality
+    total = max(1, len(plan) * steps)
+    done = 0
+
+    def tick() -> None:
+        nonlocal done
+        done = min(total, done + 1)
+        if progress:
+            progress("align", done, total)
+
+    checks = [check_same_frame(f[0], other, settings, seed) for f in frames for other in f[1:]]
+    out: list[Alignment] = []
+    for fixed, moving in plan:
+        alignment = _between(fixed, moving, settings, seed, tick)
+        out.append(alignment)
+        if alignment.verdict is not Verdict.GOOD and fixed is not frames[0]:
+            out.append(_between(frames[0], moving, settings, seed, tick))
+    return (*checks, *out)
+
+
+def _frames(volumes: Sequence[Volume], settings: Settings) -> list[list[Prepared]]:
+    """Chosen series of each frame, ready; the frame that shows most of the body first."""
+    groups: dict[str, list[Volume]] = {}
+    for volume in volumes:
+        if volume.series.modality in _ORDER:
+            groups.setdefault(volume.grid.frame_of_reference_uid, []).append(volume)
+    frames = []
+    for group in groups.values():
+        ready = [prepare(v, settings.levels_mm[-1], settings.body_hu) for v in _chosen(group)]
+        usable = [p for p in ready if p is not None]
+        if usable:
+            frames.append(usable)
+    return sorted(frames, key=lambda f: (-max(p.body_ml for p in f), f[0].series_id))
+
+
+def _chosen(group: Sequence[Volume]) -> list[Volume]:
+    """At most two series: one of each modality, or two of different contrast of one."""
+    ranked = sorted(group, key=lambda v: (_rank(v.series), _volume_order(v)))
+    out: list[Volume] = []
+    for key in (_modality, _contrast):
+        for volume in ranked:
+            if len(out) < _SERIES_PER_FRAME and all(key(volume) != key(o) for o in out):
+                out.append(volume)
+    return out
+
+
+def _modality(volume: Volume) -> str:
+    return volume.series.modality
+
+
+def _contrast(volume: Volume) -> str:
+    series = volume.series
+    if isinstance(series.facts, MrFacts):
+        facts = series.facts
+        return f"{series.modality} {facts.weighting.value} {facts.fat_suppression.value} {series.quantity}"
+    return f"{series.modality} {series.quantity}"
+
+
+def _rank(series: Series) -> tuple[int, int]:
+    """Modalities in the order of their detail; uptake in units before counts, signal before maps."""
+    order = _ORDER.index(series.modality)
+    if isinstance(series.facts, NuclearFacts):
+        return order, int(series.quantity is not Quantity.SUVBW)
+    return order, int(series.quantity is Quantity.ADC)
+
+
+def _volume_order(volume: Volume) -> tuple[float, str]:
+    """Larger fields of view first."""
+    return -float(np.prod(volume.grid.shape)) * volume.grid.voxel_volume_mm3, volume.series.id
+
+
+def _plan(frames: Sequence[Sequence[Prepared]]) -> list[tuple[Sequence[Prepared], Sequence[Prepared]]]:
+    plan: list[tuple[Sequence[Prepared], Sequence[Prepared]]] = []
+    for n, moving in enumerate(frames[1:], start=1):
+        kind = {p.modality for p in moving}
+        alike = [f for f in frames[1:n] if {p.modality for p in f} == kind]
+        plan.append((alike[0] if alike else frames[0], moving))
+    return plan
+
+
+def _between(
+    fixed: Sequence[Prepared],
+    moving: Sequence[Prepared],
+    settings: Settings,
+    seed: int,
+    tick: Callable[[], None],
+) -> Alignment:
+    swap = _body(moving) <= _body(fixed)
+    probes, fields = (moving, fixed) if swap else (fixed, moving)
+    found = find_pose(probes, fields, settings, seed, tick)
+    if found is None:
+        tick()
+        return _none(fixed, moving)
+    quality = assess(found, settings, seed)
+    tick()
+    return _alignment(fixed, moving, found, quality, swap)
+
+
+def _body(frame: Sequence[Prepared]) -> float:
+    return max(p.body_ml for p in frame)
+
+
+def _alignment(
+    fixed: Sequence[Prepared], moving: Sequence[Prepared], found: Found, quality: Quality, swap: bool
+) -> Alignment:
+    frames = (moving[0].frame, fixed[0].frame) if swap else (fixed[0].frame, moving[0].frame)
+    motion = RigidTransform(_orthogonal(found.pose), *frames)
+    failed = quality.verdict is Verdict.FAILED
+    return Alignment(
+        transform=motion.inverse if swap else motion,
+        method="rigid",
+        fixed_series=fixed[0].series_id,
+        moving_series=moving[0].series_id,
+        residual_mm=quality.residual_mm,
+        overlap=quality.overlap,
+        error_mm=None if failed else quality.error_mm,
+        verdict=quality.verdict,
+        reasons=(*quality.reasons, _basis(found)),
+    )
+
+
+def _basis(found: Found) -> str:
+    by_uptake = sum("uptake" in name for name in found.estimates)
+    weighted = f", {by_uptake} of them where the uptake is" if by_uptake else ""
+    return f"mean of {len(found.estimates)} estimates{weighted}"
+
+
+def _none(fixed: Sequence[Prepared], moving: Sequence[Prepared]) -> Alignment:
+    return Alignment(
+        transform=RigidTransform(np.eye(4), fixed[0].frame, moving[0].frame),
+        method="rigid",
+        fixed_series=fixed[0].series_id,
+        moving_series=moving[0].series_id,
+        residual_mm=None,
+        overlap=0.0,
+        error_mm=None,
+        verdict=Verdict.FAILED,
+        reasons=("no pose lets the two bodies overlap enough",),
+    )
+
+
+def _orthogonal(pose: FloatArray) -> FloatArray:
+    """Remove the rounding that many products leave in a rotation."""
+    u, _, v = np.linalg.svd(pose[:3, :3])
+    out = pose.copy()
+    out[:3, :3] = u @ v
+    return out

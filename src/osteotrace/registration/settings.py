@@ -1,0 +1,95 @@
+"""The numbers that registration runs on, read once from the criteria."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from osteotrace.model.criteria import Criteria
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Criteria ``registration.*`` in one record.
+
+    Attributes
+    ----------
+    levels_mm : tuple of float
+        Voxel size of the refinement levels, coarse to fine, mm; the last is the finest used.
+    coarse_mm : float
+        Smallest voxel of the exhaustive search, mm.
+    rotation_limit_deg, rotation_step_deg : float
+        Radius of the ball of rotations that is searched, and the step of its lattice.
+    min_overlap : float
+        Least share of the smaller body that the other field of view must hold, 0 to 1.
+    body_hu : float
+        CT number above which a voxel is body, HU.
+    focus_share : float
+        Standard deviation of the weight around the middle of the smaller field of view, in widths of it.
+    uptake_reach_mm : float
+        Standard deviation of the blur that widens the weight of uptake beyond the avid tissue, mm.
+    uptake_floor : float
+        Weight of tissue without uptake where avid tissue has 1.
+    distinct_mm : float
+        Two poses closer than this (mean distance of body points) count as one, mm.
+    compromise_mm : float
+        An optimum of all tissue this near to the pose of the avid tissue takes part in the mean, mm.
+    error_base_mm, error_alone_mm, error_per_residual : float
+        Predicted 95% radius = sqrt(base² + (factor · residual)²), mm; ``alone`` is the base of unlike images
+        of which one frame has a single series, so that nothing confirms them.
+    good_error_mm, failed_error_mm : float
+        Largest predicted radius of the verdicts good and doubtful, mm.
+    good_margin, failed_margin : float
+        Least evidence advantage over the best distinct pose for the verdicts good and doubtful.
+    mirror_gain : float
+        A mirror image that explains the other better by this share makes left and right unsure.
+    rival_mm : float
+        Only poses further than this from the best count in the margin, mm.
+    good_chance, failed_chance : float
+        Least evidence over that of unrelated poses, in their standard deviations.
+    good_overlap : float
+        Least overlap of the verdict good.
+    same_frame_error_mm : float
+        Predicted 95% radius inside one frame of reference.
+    moved_mm, moved_gain : float
+        Inside one frame of reference: a motion above this with an evidence gain above this is reported.
+    """
+
+    levels_mm: tuple[float, ...]
+    coarse_mm: float
+    rotation_limit_deg: float
+    rotation_step_deg: float
+    min_overlap: float
+    body_hu: float
+    focus_share: float
+    uptake_reach_mm: float
+    uptake_floor: float
+    distinct_mm: float
+    compromise_mm: float
+    error_base_mm: float
+    error_alone_mm: float
+    error_per_residual: float
+    good_error_mm: float
+    failed_error_mm: float
+    good_margin: float
+    failed_margin: float
+    rival_mm: float
+    mirror_gain: float
+    good_chance: float
+    failed_chance: float
+    good_overlap: float
+    same_frame_error_mm: float
+    moved_mm: float
+    moved_gain: float
+
+    @classmethod
+    def of(cls, criteria: Criteria) -> Settings:
+        """Read the criteria ``registration.*``.
+
+        Raises
+        ------
+        CriterionError
+            When one is unknown or not a number.
+        """
+        names = [name for name in cls.__dataclass_fields__ if name != "levels_mm"]
+        values = {name: criteria.number(f"registration.{name}") for name in names}
+        return cls(levels_mm=criteria.numbers("registration.levels_mm"), **values)

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from osteotrace import __version__, cli
+from osteotrace.cli import app as module
+from osteotrace.errors import GeometryError, OsteotraceError, OutputError, SpaceError
+from osteotrace.pipeline import RunResult
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["osteotrace", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    return int(stop.value.code or 0)
+
+
+def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(monkeypatch, "--version") == 0
+    assert __version__ in capsys.readouterr().out
+
+
+def test_no_arguments_is_usage(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert call(monkeypatch) == 2
+
+
+def test_an_absent_case_file_is_usage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert call(monkeypatch, "inspect", str(tmp_path), "--case", "nothing.toml") == 2
+
+
+def test_inspect_shows_the_phantom(
+    phantom_dicom: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "inspect", str(phantom_dicom)) == 0
+    shown = capsys.readouterr().out
+    for words in ("PHANTOM-1", "Timeline", "T2 FS", "T1W, fat suppression", "tracer FDG", "bone lesion A"):
+        assert words in shown
+
+
+def test_inspect_of_nothing_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "notes.txt").write_text("no image", encoding="utf-8")
+    assert call(monkeypatch, "inspect", str(tmp_path)) == 3
+    assert "neither DICOM nor NIfTI" in capsys.readouterr().out
+
+
+def test_run_of_nothing_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    assert call(monkeypatch, "run", str(source), "-o", str(tmp_path / "out")) == 3
+    assert "refused: no DICOM and no NIfTI" in capsys.readouterr().err.replace("\n", " ")
+    assert not (tmp_path / "out").exists()
+
+
+def test_run_again_shows_lesions_and_report(
+    phantom_dicom: Path,
+    phantom_workup: tuple[RunResult, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _, out = phantom_workup
+    assert call(monkeypatch, "run", str(phantom_dicom), "-o", str(out), "--jobs", "2") == 0
+    shown = capsys.readouterr().out
+    assert "L1 bone lesion A" in shown
+    assert "Alignment good" in shown
+    assert "report.html" in shown
+
+
+def test_demo_makes_and_works_up_a_patient(
+    phantom_workup: tuple[RunResult, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Path] = []
+    monkeypatch.setattr(module.phantom, "write_patient", lambda folder, progress: asked.append(folder))
+    monkeypatch.setattr(module.pipeline, "run", lambda *_: phantom_workup[0])
+    assert call(monkeypatch, "demo", "-o", str(tmp_path)) == 0
+    assert asked == [tmp_path / "dicom"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(GeometryError("x"), 3), (OutputError("x"), 2), (SpaceError("x"), 1), (KeyboardInterrupt(), 130)],
+)
+def test_exit_codes(error: BaseException, code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(module.pipeline, "survey", fail)
+    assert call(monkeypatch, "inspect", str(tmp_path)) == code
+
+
+def test_markup_in_a_message_is_shown_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise OsteotraceError("a file called [red]x[/]")
+
+    monkeypatch.setattr(module.pipeline, "survey", fail)
+    assert call(monkeypatch, "inspect", str(tmp_path)) == 1
+    assert "a file called [red]x[/]" in capsys.readouterr().err

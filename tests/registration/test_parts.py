@@ -1,0 +1,139 @@
+"""The parts of the search: rotations, evidence, climbing, edges, poses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from osteotrace.model.values import Modality
+from osteotrace.registration.coarse import rotations, search
+from osteotrace.registration.edges import edge_agreement
+from osteotrace.registration.evidence import evidence, overlap
+from osteotrace.registration.pose import distance, distinct, make_pairs, mean_pose
+from osteotrace.registration.pyramid import Prepared, prepare
+from osteotrace.registration.refine import climb
+from osteotrace.space import FloatArray, Grid
+
+from ._limb import CT_HU, MR_SIGNAL, motion, scan, volume
+
+TURNED = motion((35.0, 0.0, 15.0), (40.0, -25.0, 300.0))
+POINTS = np.array([[0.0, 0, 0], [30, 0, 0], [0, 30, 0], [0, 0, 30], [-20, -20, 20]])
+
+
+@pytest.fixture(scope="module")
+def ct() -> Prepared:
+    ready = prepare(scan("ct", Modality.CT, CT_HU, "F"), 4.0, -300.0)
+    assert ready is not None
+    return ready
+
+
+@pytest.fixture(scope="module")
+def mr() -> Prepared:
+    ready = prepare(scan("mr", Modality.MR, MR_SIGNAL, "M", TURNED), 4.0, -300.0)
+    assert ready is not None
+    return ready
+
+
+def test_rotations_fill_the_ball_without_mirrors_and_without_holes() -> None:
+    lattice = rotations(60.0, 22.0)
+    vectors = np.degrees(Rotation.from_matrix(lattice).as_rotvec())
+    assert np.allclose(lattice[0], np.eye(3))
+    assert np.allclose(np.linalg.det(lattice), 1.0)
+    assert np.linalg.norm(vectors, axis=1).max() <= 60.0 + 1e-6
+    rng = np.random.default_rng(0)
+    inside = rng.normal(size=(300, 3))
+    inside *= (48.0 * rng.uniform(size=(300, 1)) ** (1 / 3)) / np.linalg.norm(inside, axis=1, keepdims=True)
+    nearest = np.linalg.norm(inside[:, None] - vectors[None], axis=2).min(axis=1)
+    assert nearest.max() <= 0.56 * 22.0 + 1e-6, "further from the lattice than its covering radius"
+
+
+def test_search_ranks_the_true_pose_first_in_another_contrast(ct: Prepared, mr: Prepared) -> None:
+    found = search(mr, ct, spacing_mm=12.0, limit_deg=45.0, step_deg=22.0, min_overlap=0.35)
+    truth = np.linalg.inv(TURNED)
+    points = POINTS @ TURNED[:3, :3].T + TURNED[:3, 3]
+    errors = [distance(c.pose, truth, points) for c in found[:10]]
+    assert min(errors) < 15.0
+    assert found == sorted(found, key=lambda c: -c.score)
+
+
+def test_gradient_of_the_evidence_is_that_of_its_value(ct: Prepared, mr: Prepared) -> None:
+    pairs = make_pairs([mr], [ct], 8.0, 0.4, 1500, 0)
+    pose = motion((3.0, -2.0, 4.0), (2.0, 1.0, -3.0)) @ np.linalg.inv(TURNED)
+    for power in (0.0, 0.5):
+        _, gradient = evidence(pairs, pose, power)
+        for axis in range(6):
+            step = 1e-5 if axis < 3 else 1e-4
+            x = np.zeros(6)
+            x[axis] = step
+            ahead, behind = (evidence(pairs, _moved(s * x) @ pose, power)[0] for s in (1, -1))
+            numeric = (ahead - behind) / (2 * step)
+            assert numeric == pytest.approx(gradient[axis], rel=0.1, abs=5e-4), "but for kinks"
+
+
+def test_climb_removes_a_small_error(ct: Prepared, mr: Prepared) -> None:
+    pairs = make_pairs([mr], [ct], 4.0, 0.4, 6000, 0)
+    truth = np.linalg.inv(TURNED)
+    start = motion((5.0, 3.0, -6.0), (6.0, -5.0, 4.0)) @ truth
+    points = pairs[0].samples.points
+    before = distance(start, truth, points)
+    value, pose = climb(pairs, start, 0.0, 40)
+    assert before > 7.0
+    assert distance(pose, truth, points) < 1.5
+    assert value > evidence(pairs, start, 0.0)[0]
+
+
+def test_edges_agree_at_the_truth_and_not_when_turned(ct: Prepared, mr: Prepared) -> None:
+    truth = np.linalg.inv(TURNED)
+    weight = mr.base.body.astype(np.float64)
+    right = edge_agreement(mr.base, weight, ct.base, truth)
+    wrong = edge_agreement(mr.base, weight, ct.base, motion((0.0, 0.0, 40.0), (0.0, 0.0, 0.0)) @ truth)
+    assert right > 1.2 * wrong
+
+
+def test_overlap_counts_samples_in_the_other_field_of_view(ct: Prepared, mr: Prepared) -> None:
+    pairs = make_pairs([mr], [ct], 8.0, 0.4, 1500, 0)
+    truth = np.linalg.inv(TURNED)
+    away = motion((0.0, 0.0, 0.0), (0.0, 0.0, 1000.0)) @ truth
+    assert overlap(pairs, truth) > 0.9
+    assert overlap(pairs, away) == 0.0
+    assert evidence(pairs, away, 0.5)[0] == pytest.approx(0.0, abs=1e-5)
+
+
+def test_distinct_keeps_the_best_of_each_place() -> None:
+    poses = [(0.5, motion((0, 0, 0), (0, 0, 3))), (0.9, np.eye(4)), (0.4, motion((0, 0, 0), (0, 0, 40)))]
+    assert [value for value, _ in distinct(poses, POINTS, 15.0)] == [0.9, 0.4]
+
+
+@given(st.tuples(*[st.floats(-25, 25)] * 3), st.tuples(*[st.floats(-50, 50)] * 3))
+def test_mean_of_a_pose_and_its_opposite_is_the_pose_between(
+    turn: tuple[float, float, float], shift: tuple[float, float, float]
+) -> None:
+    there = motion(turn, (0, 0, 0))
+    back = np.linalg.inv(there)
+    there[:3, 3], back[:3, 3] = shift, np.negative(shift)
+    assert np.allclose(mean_pose([there, back], POINTS - POINTS.mean(axis=0)), np.eye(4), atol=1e-7)
+
+
+def test_an_image_without_contrast_is_not_used() -> None:
+    grid = Grid((20, 20, 20), np.diag([4.0, 4.0, 4.0, 1.0]), "F")
+    assert prepare(volume("flat", Modality.MR, np.zeros(grid.shape), grid), 4.0, -300.0) is None
+    assert prepare(volume("flat", Modality.CT, np.full(grid.shape, 40.0), grid), 4.0, -300.0) is None
+
+
+def test_body_is_found_and_cut_out() -> None:
+    image = scan("ct", Modality.CT, CT_HU, "F", shape=(60, 60, 30))
+    ready = prepare(image, 4.0, -300.0)
+    assert ready is not None
+    truth = float((image.values > -300).sum()) * image.grid.voxel_volume_mm3 / 1000.0
+    assert ready.body_ml == pytest.approx(truth, rel=0.05)
+    assert ready.base.grid.shape[0] < 50
+
+
+def _moved(x: FloatArray) -> FloatArray:
+    out = np.eye(4)
+    out[:3, :3] = Rotation.from_rotvec(x[:3]).as_matrix()
+    out[:3, 3] = x[3:]
+    return out
