@@ -42,7 +42,7 @@ peers: $(PEERS)/.done ## programs to compare with, in an environment of their ow
 
 # uv is needed here only, to make the locks anew.
 COMPILE := uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
-	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
+	--no-strip-extras --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 lock: ## write the requirements files anew (needs uv)
 	$(COMPILE) pyproject.toml --group build -o requirements.txt
 	$(COMPILE) pyproject.toml --group build --group dev -c requirements.txt -o requirements-dev.txt
