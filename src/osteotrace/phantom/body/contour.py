@@ -1,0 +1,145 @@
+"""The outline of the trunk and of its cavities, as sections along the body."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from osteotrace.phantom.body.pelvis import hip_centre, pelvic_axes
+from osteotrace.phantom.body.shapes import Coordinates, Shape
+from osteotrace.phantom.body.spine_curve import Spine
+from osteotrace.phantom.body.thorax import Chest, Rib
+from osteotrace.phantom.field import Float32Array
+from osteotrace.phantom.records import Person
+from osteotrace.space import FloatArray
+
+_SECTION_MM = 8.0
+_USUAL_BMI = 23.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sections:
+    """Outlines, each between an ellipse and a rectangle, at rising heights; body frame, mm.
+
+    Attributes
+    ----------
+    z, middle, half_width, front, back : ndarray, shape (n,)
+    """
+
+    z: FloatArray
+    middle: FloatArray
+    half_width: FloatArray
+    front: FloatArray
+    back: FloatArray
+    squareness: float = 0.4
+
+    def at(self, z: float) -> tuple[float, float, float, float]:
+        """Middle, half width, front and back at a height."""
+        knots = (self.middle, self.half_width, self.front, self.back)
+        a, b, c, d = (float(np.interp(z, self.z, k)) for k in knots)
+        return a, b, c, d
+
+    def inset(self, side: FloatArray | float, front: FloatArray | float, back: FloatArray | float) -> Sections:
+        """The sections made smaller, mm."""
+        return Sections(
+            self.z,
+            self.middle,
+            np.maximum(self.half_width - side, 4.0),
+            np.minimum(self.front + front, self.back - back - 8.0),
+            self.back - back,
+            self.squareness,
+        )
+
+    def shape(self, low: float | None = None, high: float | None = None) -> Shape:
+        """The column between two heights."""
+        bottom = float(self.z[0]) if low is None else low
+        top = float(self.z[-1]) if high is None else high
+        widest = float(np.abs(self.middle).max() + self.half_width.max())
+
+        def of(at: Coordinates) -> Float32Array:
+            x, y, z = at
+            line = np.ravel(z[0, 0, :]).astype(float)
+            middle, half, front, back = (
+                np.interp(line, self.z, k).astype(np.float32)[None, None, :]
+                for k in (self.middle, self.half_width, self.front, self.back)
+            )
+            depth = (back - front) / 2
+            u2, v2 = ((x - middle) / half) ** 2, ((y - (front + back) / 2) / depth) ** 2
+            k0 = (1 - self.squareness) * np.sqrt(u2 + v2) + self.squareness * (u2 * u2 + v2 * v2) ** np.float32(0.25)
+            side = (k0 - 1) * np.minimum(half, depth)
+            return np.asarray(np.maximum(np.maximum(side, z - top), bottom - z), dtype=np.float32)
+
+        return Shape(
+            (-widest, float(self.front.min()), bottom), (widest, float(self.back.max()), top), of
+        )
+
+
+def obesity(person: Person) -> float:
+    """Body mass index above the usual, kg/m2."""
+    return person.weight_kg / person.size_m**2 - _USUAL_BMI
+
+
+def fat_mm(person: Person, site: str) -> float:
+    """Thickness of the subcutaneous fat, mm."""
+    lean, gain, female = {
+        "chest": (7.0, 0.9, 3.0),
+        "belly": (15.0, 1.9, 5.0),
+        "back": (9.0, 1.0, 2.0),
+        "hip": (19.0, 1.4, 8.0),
+        "neck": (5.0, 0.4, 1.0),
+        "limb": (6.0, 0.7, 5.0),
+    }[site]
+    return max(lean + gain * obesity(person) + (female if person.sex == "F" else 0.0), 3.0)
+
+
+def rib_cage(spine: Spine, chest: Chest, ribs: list[Rib]) -> Sections:
+    """The outline of the centre lines of ribs and sternum."""
+    line = np.vstack([rib.tube.line for rib in ribs])
+    z = np.arange(float(spine.of("L2").centre[2]), float(spine.of("T1").centre[2]) + 12.0, _SECTION_MM)
+    rows = []
+    for height in z:
+        near = line[np.abs(line[:, 2] - height) < 16.0]
+        if not len(near):
+            near = line[np.argsort(np.abs(line[:, 2] - height))[:40]]
+        left, right = near[:, 0].max(), near[:, 0].min()
+        rows.append(((left + right) / 2, (left - right) / 2, chest.sternum_at(height)[1], near[:, 1].max()))
+    middle, half, front, back = np.array(rows).T
+    half = np.minimum(half, np.interp(z, [spine.of("T3").centre[2], spine.of("T1").centre[2] + 12], [400, 38]))
+    smooth = [ndimage.gaussian_filter1d(v, 2.0, mode="nearest") for v in (middle, half, front, back)]
+    return Sections(z, *smooth)
+
+
+def trunk(spine: Spine, chest: Chest, cage: Sections, person: Person) -> Sections:
+    """The skin from the groin to the neck, without arms."""
+    k, hip, turn = spine.scale, hip_centre(spine), pelvic_axes(spine)
+    fat = {site: fat_mm(person, site) for site in ("chest", "belly", "back", "hip", "neck")}
+    female = 1.05 if person.sex == "F" else 1.0
+    pubis = turn @ (k * np.array([0.0, -72.0, -124.0]))
+    hips = (float(hip[0]) + 62 * k) * female + fat["hip"]
+    belly = 96 * k + 2.2 * max(obesity(person), -4.0)
+    rows: list[tuple[float, float, float, float, float]] = [
+        (float(hip[2]) - 85 * k, 0.0, hips - 8, float(pubis[1]) - 26, float(hip[1]) + 92 * k + fat["back"]),
+        (float(hip[2]) - 20 * k, 0.0, hips, float(pubis[1]) - 14 - fat["belly"] * 0.6, float(hip[1]) + 108 * k + fat["hip"] * 0.5),
+        (-20.0 * k, 0.0, 142 * k * female + fat["hip"], float(spine.of("L5").centre[1]) - belly, 88 * k + fat["back"]),
+    ]
+    for level in ("L4", "L2", "T12"):
+        v = spine.of(level)
+        rear = float(v.centre[1]) + v.sizes["depth"] / 2 + v.sizes["canal_depth"] + v.sizes["spinous_length"] + 4
+        side = 120 * k + fat["belly"] + 8 + 1.2 * max(obesity(person), 0.0)
+        front = float(v.centre[1]) - belly - (8.0 if level == "T12" else 14.0) * k
+        rows.append((float(v.centre[2]), float(v.centre[0]) * 0.6, side, front, rear + fat["back"]))
+    for level in ("T10", "T8", "T6", "T4"):
+        v = spine.of(level)
+        middle, half, front, back = cage.at(float(v.centre[2]))
+        rows.append((float(v.centre[2]), middle, half + 16 * k + fat["chest"], front - 16 - fat["chest"], back + 26 * k + fat["back"]))
+    for level, half, ahead, behind in (("T2", 112, 60, 66), ("T1", 82, 58, 60), ("C7", 64, 62, 58), ("C5", 56, 60, 58), ("C3", 55, 56, 62)):
+        v = spine.of(level)
+        y = float(v.centre[1])
+        rows.append((float(v.centre[2]), float(v.centre[0]), half * k + fat["neck"], y - ahead * k - fat["neck"], y + behind * k + fat["neck"]))
+    rows.append((float(spine.of("C1").centre[2]) + 30, 0.0, 50 * k, float(spine.of("C1").centre[1]) - 45 * k, float(spine.of("C1").centre[1]) + 62 * k))
+    z, middle, half, front, back = np.array(sorted(rows)).T
+    fine = np.arange(z[0], z[-1], _SECTION_MM)
+    smooth = [ndimage.gaussian_filter1d(np.interp(fine, z, v), 2.5, mode="nearest") for v in (middle, half, front, back)]
+    return Sections(fine, *smooth)
