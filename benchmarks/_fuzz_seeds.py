@@ -20,7 +20,6 @@ from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless, RLELossless
 from _common import ARCHIVE_SUFFIX
 from _tiny import (
     compress,
-    tiny_scan,
     write_contours,
     write_dose,
     write_enhanced_ct,
@@ -274,4 +273,4 @@ def _header(content: bytes) -> Dataset | None:
         return None
 
 
-__all__ = ["Seed", "seeds", "tiny_scan"]
+__all__ = ["Seed", "seeds"]

@@ -1,14 +1,16 @@
 """A tiny patient as DICOM files: CT and PET in one frame of reference, T1 in another, with drawings.
 
 Slices of 32 x 32 pixels, written in milliseconds, for whatever needs many inputs: fuzzing and the tests of
-bad input. The files come from the writers of :mod:`osteotrace.phantom`.
+bad input. Series and drawings come from :mod:`osteotrace.phantom.storage`.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pydicom
@@ -17,19 +19,31 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
-from osteotrace.phantom.dicom import uid, write_series, write_structure_set
-from osteotrace.phantom.scanners import Channel, Scan
-from osteotrace.space import Grid, RigidTransform
+from osteotrace.phantom import storage
+from osteotrace.phantom.protocols import Acquisition, CtProtocol, MrProtocol, PetProtocol, Protocol
+from osteotrace.phantom.records import Person
+from osteotrace.phantom.storage import Scanner, Session, StudyContext, uid
+from osteotrace.space import Grid, Mask
+
+Channel = Literal["CT", "PT", "T1", "T2FS"]
 
 SHAPE = (32, 32, 10)
 SPACING = (2.0, 2.0, 3.0)
 CENTER = (2.0, -3.0, 6.0)  # of the lesion; LPS, mm, in the frame of every scan
 RADIUS_MM = 9.0
 
-SEG_CLASS = UID("1.2.840.10008.5.1.4.1.1.66.4")
 ENHANCED_CT_CLASS = UID("1.2.840.10008.5.1.4.1.1.2.1")
 DOSE_CLASS = UID("1.2.840.10008.5.1.4.1.1.481.2")
 
+_DAY_ZERO, _DAY_OF_PET_CT = dt.date(2024, 3, 1), 4
+_SCANNER = Scanner("A", "phantom", "TINY", "")
+_PROTOCOLS: dict[Channel, Protocol] = {
+    "CT": CtProtocol("CT trunk"),
+    "PT": PetProtocol("PET AC", dose_bq=3.1e8),
+    "T1": MrProtocol("sag T1 tse", "TSE", 560.0, 11.0, echo_train=3),
+    "T2FS": MrProtocol("sag T2 tse fs", "TSE", 3600.0, 82.0, echo_train=8, fat_suppression="FATSAT"),
+}
+_MINUTES: dict[Channel, int] = {"CT": 615, "PT": 618, "T1": 550, "T2FS": 556}
 _LEVELS: dict[Channel, tuple[float, float]] = {
     "CT": (40, 700),
     "PT": (1, 8),
@@ -38,24 +52,39 @@ _LEVELS: dict[Channel, tuple[float, float]] = {
 }
 
 
-def tiny_scan(channel: Channel, seed: int = 1) -> Scan:
-    """One series: CT and PET share their frame of reference."""
-    frame = str(uid(seed, "tomograph" if channel in ("CT", "PT") else "magnet"))
+def tiny_context(seed: int = 1) -> StudyContext:
+    """Who the tiny patient is; each seed is another one."""
+    sessions = (Session("mr", "MR spine", "SPINE", _SCANNER), Session("petct", "PET-CT", "CHEST", _SCANNER))
+    person = Person("M", 60, 1.76, 74.0)
+    return StudyContext(person, f"PHANTOM-{seed}", "Phantom^Osteotrace", _DAY_ZERO, seed, sessions, issuer="")
+
+
+def tiny_grid(channel: Channel, seed: int = 1) -> Grid:
+    """Lattice of a series: CT and PET share their frame of reference."""
     affine = np.diag([*SPACING, 1.0])
     affine[:3, 3] = -(np.array(SHAPE) - 1) / 2 * np.array(SPACING)
-    return Scan(channel, Grid(SHAPE, affine, frame), RigidTransform.identity(frame), 0.0, 0.0)
+    return Grid(SHAPE, affine, str(uid(seed, "tomograph" if _is_pet_ct(channel) else "magnet")))
 
 
-def write_images(folder: Path, channel: Channel, seed: int = 1) -> tuple[Path, ...]:
-    """Write a series, one file a slice, in order; a bright or dark ball in an even background."""
-    scan = tiny_scan(channel, seed)
-    points = scan.grid.points(np.moveaxis(np.indices(SHAPE), 0, -1))
+def tiny_acquisition(channel: Channel, seed: int = 1) -> Acquisition:
+    """One series: a bright or dark ball in an even background."""
+    grid = tiny_grid(channel, seed)
+    points = grid.points(np.moveaxis(np.indices(SHAPE), 0, -1))
     inside = np.linalg.norm(points - np.array(CENTER), axis=-1) <= RADIUS_MM
     background, lesion = _LEVELS[channel]
     texture = np.random.default_rng(seed).normal(0.0, 0.02 * abs(background), SHAPE)
-    values = np.where(inside, lesion, background) + texture
-    write_series(folder, scan, values.astype(np.float32), seed)
-    return tuple(sorted(folder.glob("IM*.dcm")))
+    values = (np.where(inside, lesion, background) + texture).astype(np.float32)
+    session, day = ("petct", _DAY_OF_PET_CT) if _is_pet_ct(channel) else ("mr", 0)
+    return Acquisition(channel, session, day, _MINUTES[channel], _PROTOCOLS[channel], values, grid)
+
+
+def _is_pet_ct(channel: Channel) -> bool:
+    return channel in ("CT", "PT")
+
+
+def write_images(folder: Path, channel: Channel, seed: int = 1) -> tuple[Path, ...]:
+    """Write a series, one file a slice, in order."""
+    return storage.write_acquisition(folder, tiny_acquisition(channel, seed), tiny_context(seed))
 
 
 def circle(z: float, radius: float = RADIUS_MM, n: int = 24) -> NDArray[np.float64]:
@@ -67,7 +96,7 @@ def circle(z: float, radius: float = RADIUS_MM, n: int = 24) -> NDArray[np.float
 
 def slice_positions(channel: Channel = "CT") -> list[float]:
     """The z of every slice, mm."""
-    return [float(z) for z in tiny_scan(channel).grid.points([(0, 0, k) for k in range(SHAPE[2])])[:, 2]]
+    return [float(z) for z in tiny_grid(channel).points([(0, 0, k) for k in range(SHAPE[2])])[:, 2]]
 
 
 def write_contours(
@@ -79,32 +108,22 @@ def write_contours(
 ) -> Path:
     """Write an RT Structure Set with one ROI; by default circles on four slices through the lesion."""
     drawn = [circle(z) for z in slice_positions(channel)[5:9]] if contours is None else contours
-    write_structure_set(path, tiny_scan(channel, seed), ((name, tuple(drawn)),), seed)
-    return path
+    acquisition = tiny_acquisition(channel, seed)
+    return storage.write_structure_set(path, acquisition, [(name, drawn)], tiny_context(seed))
 
 
 def write_segmentation(path: Path, channel: Channel = "CT", seed: int = 1) -> Path:
     """Write a binary segmentation of three slices."""
-    grid = tiny_scan(channel, seed).grid
-    made = _object(SEG_CLASS, "SEG", grid, seed)
-    made.SegmentationType = "BINARY"
-    made.ReferencedSeriesSequence = Items([_dataset(SeriesInstanceUID=uid(seed, channel, "series"))])
-    made.SegmentSequence = Items([_dataset(SegmentNumber=1, SegmentLabel="mass")])
-    groups = _frame_groups(grid, range(5, 8))
-    for group in groups:
-        group.SegmentIdentificationSequence = Items([_dataset(ReferencedSegmentNumber=1)])
-    made.SharedFunctionalGroupsSequence = Items([_shared_groups(grid)])
-    made.PerFrameFunctionalGroupsSequence = Items(groups)
-    pixels = np.zeros((3, SHAPE[1], SHAPE[0]), dtype=bool)
-    pixels[:, 12:18, 13:20] = True
-    _image_pixels(made, 3, 1)
-    made.PixelData = np.packbits(pixels.ravel(), bitorder="little").tobytes()
-    return _saved(made, path)
+    acquisition = tiny_acquisition(channel, seed)
+    box = np.zeros(SHAPE, dtype=bool)
+    box[13:20, 12:18, 5:8] = True
+    segments = [("mass", Mask.from_array(box, tiny_grid(channel, seed)))]
+    return storage.write_segmentation(path, acquisition, segments, tiny_context(seed))
 
 
 def write_enhanced_ct(path: Path, seed: int = 1) -> Path:
     """Write one multi-frame CT of ten slices."""
-    grid = tiny_scan("CT", seed).grid
+    grid = tiny_grid("CT", seed)
     made = _object(ENHANCED_CT_CLASS, "CT", grid, seed)
     made.SeriesDate = made.ContentDate = "20240305"
     made.SharedFunctionalGroupsSequence = Items([_shared_groups(grid)])
@@ -116,7 +135,7 @@ def write_enhanced_ct(path: Path, seed: int = 1) -> Path:
 
 def write_dose(path: Path, seed: int = 1) -> Path:
     """Write a dose on the lattice of the CT."""
-    grid = tiny_scan("CT", seed).grid
+    grid = tiny_grid("CT", seed)
     made = _object(DOSE_CLASS, "RTDOSE", grid, seed)
     made.DoseUnits, made.DoseType, made.DoseGridScaling = "GY", "PHYSICAL", "0.01"
     made.ImagePositionPatient = [f"{x:.6f}" for x in grid.origin]
@@ -155,10 +174,11 @@ def _object(sop_class: UID, modality: str, grid: Grid, seed: int) -> FileDataset
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     made = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     made.SOPClassUID, made.SOPInstanceUID = sop_class, meta.MediaStorageSOPInstanceUID
-    made.Modality, made.PatientID, made.PatientName = modality, f"PHANTOM-{seed}", "Phantom^Osteotrace"
-    made.PatientBirthDate, made.PatientSex = "19640110", "M"
-    made.StudyInstanceUID = uid(seed, "20240305", "study")
-    made.StudyDate, made.StudyTime = "20240305", "090000"
+    context = tiny_context(seed)
+    made.Modality, made.PatientID, made.PatientName = modality, context.patient_id, context.patient_name
+    made.PatientBirthDate, made.PatientSex = f"{context.birth_date:%Y%m%d}", context.person.sex
+    made.StudyInstanceUID = context.study_uid("petct")
+    made.StudyDate, made.StudyTime = "20240305", "070000"
     made.SeriesInstanceUID = uid(seed, modality, sop_class, "series")
     made.FrameOfReferenceUID = grid.frame_of_reference_uid
     return made

@@ -29,6 +29,13 @@ def drawn_elsewhere(dataset: Dataset) -> None:
         del contour.ContourImageSequence
 
 
+def without_image(dataset: Dataset) -> None:
+    """Of a segmentation: neither the series nor the slices are named."""
+    del dataset.ReferencedSeriesSequence
+    for group in dataset.PerFrameFunctionalGroupsSequence:
+        del group.DerivationImageSequence
+
+
 def left_out(case: Case, command: Command, out: Path, words: str) -> None:
     """The drawing is named, and both exams are still there."""
     ended = command("run", case.folder, "-o", out)
@@ -71,7 +78,7 @@ def test_a_segmentation_in_another_frame(
     path = write_segmentation(case.folder / "seg.dcm")
     edit(path, set_to(FrameOfReferenceUID="1.2.3.9"))
     if not names_its_image:
-        edit(path, set_to(ReferencedSeriesSequence=None))
+        edit(path, without_image)
     left_out(case, command, out, words)
     (patient,), _ = pipeline.survey(case.folder)
     assert [r.source_kind for r in patient.regions] == ["RTSTRUCT"]

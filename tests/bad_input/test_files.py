@@ -197,7 +197,7 @@ LOST_CT = {
     "a slice far away": (a_slice_far_away, "slice distances from 3.000 to 299999999989.500 mm [series CT]"),
     "65535 rows": (
         rows_of_a_bomb,
-        "65535 rows, 65535 columns, 16 bits [series CT: IM0001.dcm]; expected: an image",
+        "65535 rows, 65535 columns, 12 bits [series CT: IM0001.dcm]; expected: an image",
     ),
     "a gigapixel stream": (
         stream_of_a_bomb,

@@ -14,7 +14,9 @@ CSF = Material(pd=1.0, t1_ms=3500, t2_ms=1200, hu=8, suv=0.4)
 LEVELS = (*(f"C{n}" for n in range(1, 8)), *(f"T{n}" for n in range(1, 13)), *(f"L{n}" for n in range(1, 6)))
 
 
-def ellipsoid(center: tuple[float, float, float], half: tuple[float, float, float], step: float = 1.5) -> Field:
+def ellipsoid(
+    center: tuple[float, float, float], half: tuple[float, float, float], step: float = 1.5
+) -> Field:
     middle, axes = np.array(center), np.array(half)
     origin, points = lattice(middle - axes - 5, middle + axes + 5, step)
     radius = np.linalg.norm((points - middle) / axes, axis=-1)
@@ -56,6 +58,8 @@ def stick_body() -> Body:
     bones.append(_bone("sternum", "sternum", 0, (0, -70, 20), (20, 8, 70)))
     soft = (
         Part("body", 0, "wall", ellipsoid((0, 0, -50), (220, 140, 500), 8.0), MUSCLE),
+        Part("autochthon_left", 86, "wall", ellipsoid((30, 85, -50), (25, 18, 300), 4.0), MUSCLE),
+        Part("aorta", 52, "viscera", ellipsoid((10, -5, 0), (9, 9, 250), 3.0), MUSCLE),
         Part("spinal_cord", 79, "wall", ellipsoid((0, 62, 20), (6, 5, 270), 2.0), MUSCLE),
         Part("urinary_bladder", 21, "viscera", ellipsoid((0, -20, -380), (35, 30, 30), 3.0), CSF),
     )

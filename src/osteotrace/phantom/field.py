@@ -13,7 +13,7 @@ from osteotrace.space import FloatArray, frozen_array
 Float32Array = NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Field:
     """A scalar on an axis-aligned cubic lattice of the body's own LPS frame; linear in between.
 

@@ -22,7 +22,9 @@ class SeriesPlan:
     minute : int
         After the begin of the session.
     top, bottom : str
-        Bones (in words) that the field of view reaches up and down to; MR is centred between them.
+        Bones that CT and PET reach up and down to; MR is centred between them.
+    beyond_mm : tuple of float
+        Above the one and below the other.
     breath_mm : float or None
         Breath of this series; None takes that of the session.
     """
@@ -32,6 +34,7 @@ class SeriesPlan:
     minute: int
     top: str
     bottom: str
+    beyond_mm: tuple[float, float] = (0.0, 0.0)
     breath_mm: float | None = None
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.interpolate import RBFInterpolator
 from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.spatial.transform import Rotation
@@ -72,7 +73,7 @@ def lay_down(body: Body, lie: Lie, frame_of_reference_uid: str, rng: np.random.G
     return Posture(frame_of_reference_uid, motions, {"wall": wall, "viscera": viscera})
 
 
-def shifted(posture: Posture, shift_mm: Sequence[float]) -> Posture:
+def shifted(posture: Posture, shift_mm: ArrayLike) -> Posture:
     """The same posture after the patient as a whole moved a little (between two sequences of a session)."""
     shift = np.asarray(shift_mm, dtype=np.float64)
     rigid = {name: _matrix(Rotation.identity(), shift) @ motion for name, motion in posture.rigid.items()}

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import count
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 
 from osteotrace.model.patient import EarlierReading, Event
+from osteotrace.phantom.body import BodyOptions
 from osteotrace.phantom.field import Field
 from osteotrace.phantom.lesions import (
     MIMIC_KINDS,
@@ -88,6 +89,33 @@ def random_case(body: Body, seed: int, hard: bool = False) -> CasePlan:
     mimics = [_mimic(n, body, rng) for n in range(int(rng.integers(4, 9) if hard else rng.integers(3, 6)))]
     events: tuple[Event, ...] = (EarlierReading(None, 0, "first reading", "MR", ()),)
     return CasePlan(f"random-{seed}", seed, body, (*mimics, *lesions), sessions, events, hard=hard)
+
+
+def random_options(seed: int, hard: bool = False) -> BodyOptions:
+    """Who a random patient is and what is unusual about the skeleton."""
+    rng = np.random.default_rng([seed, 3])
+    chance = 1.6 if hard else 1.0
+    sex: Literal["M", "F"] = "M" if rng.random() < 0.5 else "F"
+    cobb = float(rng.uniform(10, 30)) if rng.random() < 0.15 * chance else 0.0
+    kyphosis = float(rng.uniform(8, 20)) if rng.random() < 0.15 * chance else 0.0
+    variant = rng.random()  # T13 is rarer in people; here it has to be met with often enough
+    t13, l6 = bool(variant < 0.06), bool(0.06 <= variant < 0.13)
+    eleven = bool(0.13 <= variant < 0.18)
+    worn = tuple(level for level in ("L3", "L4", "L5") if rng.random() < 0.25 * chance)
+    wedges: tuple[tuple[str, float], ...] = ()
+    if rng.random() < 0.15 * chance:
+        wedges = ((str(rng.choice(["T8", "T11", "T12", "L1", "L2"])), float(rng.uniform(15, 45))),)
+    return BodyOptions(
+        sex=sex,
+        age_years=int(rng.integers(35, 86)),
+        cobb_deg=cobb,
+        extra_kyphosis_deg=kyphosis,
+        t13=t13,
+        l6=l6,
+        rib_pairs=11 if eleven else None,
+        wedges=wedges,
+        degenerative=worn,
+    )
 
 
 def random_sessions(rng: np.random.Generator) -> tuple[SessionPlan, ...]:

@@ -46,27 +46,29 @@ def spine_mr(name: str, day: int, protocols: Sequence[tuple[str, MrProtocol]], s
 
 def trunk_ct(name: str, day: int, protocol: CtProtocol, scanner: str) -> SessionPlan:
     """CT of chest, abdomen and pelvis."""
-    series = (SeriesPlan(name, protocol, 0, "T1", "left femur"),)
+    series = (SeriesPlan(name, protocol, 0, "T1", "hip_left", (15.0, 15.0)),)
     return SessionPlan(name, day, 660, scanner, "up", series, drawn_on=name)
 
 
 def bone_scan(name: str, day: int, scanner: str) -> SessionPlan:
     """Planar whole-body bone scan, both views."""
-    return SessionPlan(name, day, 780, scanner, "down", (SeriesPlan(name, BONE_SCAN, 0, "skull", "feet"),))
+    return SessionPlan(name, day, 780, scanner, "down", (SeriesPlan(name, BONE_SCAN, 0, "C1", "hip_left"),))
 
 
 def pet_ct(name: str, day: int, scanner: str) -> SessionPlan:
     """FDG PET-CT from the skull base to the thighs; the CT is taken at another breath than the PET."""
     series = (
-        SeriesPlan(f"{name}-ct", CT_LOW_DOSE, 0, "C1", "left femur", breath_mm=5.0),
-        SeriesPlan(f"{name}-pet", PET, 2, "C1", "left femur", breath_mm=0.0),
+        SeriesPlan(f"{name}-ct", CT_LOW_DOSE, 0, "C1", "hip_left", (20.0, 90.0), breath_mm=5.0),
+        SeriesPlan(f"{name}-pet", PET, 2, "C1", "hip_left", (20.0, 90.0), breath_mm=0.0),
     )
     return SessionPlan(name, day, 630, scanner, "up", series, drawn_on=f"{name}-pet")
 
 
 def pin_ct(name: str, day: int, scanner: str) -> SessionPlan:
     """A few centimetres of CT around a guide pin in the hip bone."""
-    return SessionPlan(name, day, 540, scanner, "up", (SeriesPlan(name, CT_PIN, 0, "L5", "coccyx"),))
+    return SessionPlan(
+        name, day, 540, scanner, "up", (SeriesPlan(name, CT_PIN, 0, "L5", "coccyx", (0.0, -20.0)),)
+    )
 
 
 def index_sessions(*, fat_suppressed_follow_up: bool = False) -> tuple[SessionPlan, ...]:

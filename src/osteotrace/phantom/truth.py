@@ -18,7 +18,7 @@ from osteotrace.phantom.plan import CasePlan
 from osteotrace.phantom.posture import exam_points
 from osteotrace.phantom.protocols import Acquisition, MrProtocol
 from osteotrace.phantom.reading import Drawing, contrast_to_noise
-from osteotrace.phantom.records import Body, Bone, Posture
+from osteotrace.phantom.records import Body, Bone, Insert, Posture
 from osteotrace.space import FloatArray, Grid
 
 FORMAT = "osteotrace phantom truth 1"
@@ -90,11 +90,21 @@ def series_truth(
     plan: CasePlan,
     acquisition: Acquisition,
     posture: Posture,
+    inserts: Sequence[Insert],
     uid: str,
     drawings: Sequence[Drawing] | None,
 ) -> dict[str, Any]:
-    """Where everything lies in one series, and what can be seen of each lesion."""
+    """Where everything lies in one series, and what can be seen of each lesion.
+
+    Parameters
+    ----------
+    inserts : sequence of Insert
+        As rendered: a wanted SUVmax has been set.
+    uid : str
+        Series Instance UID.
+    """
     grid = acquisition.grid
+    shown = {insert.id: insert for insert in inserts}
     fat_suppression = getattr(acquisition.protocol, "fat_suppression", None)
     return {
         "id": acquisition.id,
@@ -109,7 +119,10 @@ def series_truth(
         if grid is None
         else {"shape": list(grid.shape), "affine": [_list(r) for r in grid.affine]},
         "bones": {b.name: _bone_in(b, acquisition, posture) for b in plan.body.bones},
-        "lesions": [_lesion_in(lesion, plan.body, acquisition, posture) for lesion in plan.lesions],
+        "lesions": [
+            _lesion_in(lesion, shown.get(lesion.id), plan.body, acquisition, posture)
+            for lesion in plan.lesions
+        ],
         "drawings": None if drawings is None else {d.name: d.lesion for d in drawings},
     }
 
@@ -124,8 +137,9 @@ def _bone_in(bone: Bone, acquisition: Acquisition, posture: Posture) -> dict[str
     }
 
 
-def _lesion_in(lesion: Lesion, body: Body, acquisition: Acquisition, posture: Posture) -> dict[str, Any]:
-    insert = lesion.insert(acquisition.day)
+def _lesion_in(
+    lesion: Lesion, insert: Insert | None, body: Body, acquisition: Acquisition, posture: Posture
+) -> dict[str, Any]:
     shape = None if insert is None else effective(insert, body)
     inside = np.empty((0, 3)) if shape is None else inside_points(shape)
     if insert is None or shape is None or not len(inside):

@@ -120,7 +120,8 @@ def trunk(spine: Spine, chest: Chest, cage: Sections, person: Person) -> Section
     hips = (float(hip[0]) + 62 * k) * female + fat["hip"]
     belly = 96 * k + 2.2 * max(obesity(person), -4.0)
     rows: list[tuple[float, float, float, float, float]] = [
-        (float(hip[2]) - 85 * k, 0.0, hips - 8, float(pubis[1]) - 26, float(hip[1]) + 92 * k + fat["back"]),
+        (float(hip[2]) - 100 * k, 0.0, hips * 0.45, float(pubis[1]) + 15, float(hip[1]) + 55 * k),
+        (float(hip[2]) - 60 * k, 0.0, hips - 4, float(pubis[1]) - 20, float(hip[1]) + 98 * k + fat["back"]),
         (float(hip[2]) - 20 * k, 0.0, hips, float(pubis[1]) - 14 - fat["belly"] * 0.6, float(hip[1]) + 108 * k + fat["hip"] * 0.5),
         (-20.0 * k, 0.0, 142 * k * female + fat["hip"], float(spine.of("L5").centre[1]) - belly, 88 * k + fat["back"]),
     ]

@@ -51,10 +51,6 @@ def smooth_max(a: Float32Array, b: Float32Array, blend: float) -> Float32Array:
     return -smooth_min(-a, -b, blend)
 
 
-def _vec(values: ArrayLike) -> Float32Array:
-    return np.asarray(values, dtype=np.float32)
-
-
 def _scaled(parts: Sequence[Float32Array], radii: Sequence[Float32Array | float]) -> Float32Array:
     """Distance to an ellipsoid from coordinates along its axes (first order)."""
     tiny = np.float32(1e-6)
@@ -208,6 +204,8 @@ class Canvas:
         Box of the shape in local coordinates, mm; the lattice reaches `margin` further.
     centre, axes : ndarray, shape (3,) and (3, 3)
         Local origin in the body frame, and the local axes as columns.
+    far : float
+        Distances beyond this are not kept, mm; at least as large as any fillet.
     """
 
     def __init__(
@@ -218,14 +216,16 @@ class Canvas:
         centre: ArrayLike = (0.0, 0.0, 0.0),
         axes: FloatArray | None = None,
         margin: float = 4.5,
+        far: float = FAR_MM,
     ) -> None:
+        self.far = np.float32(far)
         self.centre = np.asarray(centre, dtype=np.float64)
         self.axes = np.eye(3) if axes is None else axes
         self.step = step
         bottom, top = self._body_box((np.asarray(low, float), np.asarray(high, float)))
         self.origin = np.floor((bottom - margin) / step) * step
         self.shape = tuple(int(n) for n in np.ceil((top + margin - self.origin) / step).astype(int) + 1)
-        self.values: Float32Array = np.full(self.shape, FAR_MM, dtype=np.float32)
+        self.values: Float32Array = np.full(self.shape, self.far, dtype=np.float32)
 
     def _body_box(self, box: Box) -> Box:
         corners = np.array(
@@ -260,8 +260,10 @@ class Canvas:
         """Add a primitive."""
         window = self._window(shape.box, REACH_MM + blend / 2)
         if window is not None:
-            near = shape.distance(self.local(window))
-            self.values[window] = smooth_min(self.values[window], np.minimum(near, FAR_MM), blend)
+            near = np.minimum(shape.distance(self.local(window)), self.far)
+            there = self.values[window]
+            blended = smooth_min(there, near, blend)
+            self.values[window] = np.where(near < self.far, blended, there) if blend > 0 else blended
         return self
 
     def unite_all(self, shapes: Sequence[Primitive], blend: float = 0.0) -> Canvas:
@@ -286,11 +288,30 @@ class Canvas:
 
 def normalised(values: Float32Array, step: float) -> Float32Array:
     """Distance of first order: the value over its gradient where the surface is near."""
-    slopes = np.gradient(values, step)
-    steep = np.sqrt(sum(s * s for s in slopes))
-    near = np.abs(values) < 6.0
-    mended = values / np.clip(steep, 0.5, 3.0)
-    return np.where(near, mended, np.sign(values) * np.maximum(np.abs(values), 4.0)).astype(np.float32)
+    steep = np.zeros_like(values)
+    for axis in range(3):
+        slope = _slope(values, axis)
+        slope *= slope
+        steep += slope
+    np.sqrt(steep, out=steep)
+    steep /= np.float32(2 * step)
+    np.clip(steep, 0.5, 3.0, out=steep)
+    steep[np.abs(values) > 6.0] = 1.0
+    return np.asarray(values / steep, dtype=np.float32)
+
+
+def _slope(values: Float32Array, axis: int) -> Float32Array:
+    """Difference of the two neighbours of each sample; twice the one-sided one at the ends."""
+    found = np.empty_like(values)
+    at = [slice(None)] * 3
+
+    def part(a: int | None, b: int | None) -> tuple[slice, ...]:
+        return (*at[:axis], slice(a, b), *at[axis + 1 :])
+
+    np.subtract(values[part(2, None)], values[part(None, -2)], out=found[part(1, -1)])
+    found[part(0, 1)] = 2 * (values[part(1, 2)] - values[part(0, 1)])
+    found[part(-1, None)] = 2 * (values[part(-1, None)] - values[part(-2, -1)])
+    return found
 
 
 def cropped(field: Field, margin: float = 4.0) -> Field:
@@ -331,7 +352,26 @@ def redistanced(inside: Float32Array, step: float, smooth: float = 1.0) -> Float
 def noise(shape: Sequence[int], grain: Sequence[float], rng: np.random.Generator) -> Float32Array:
     """Smooth noise of mean 0 and SD 1; `grain` is the correlation length in samples per axis."""
     coarse = tuple(int(np.ceil(n / g)) + 4 for n, g in zip(shape, grain, strict=True))
-    draws = rng.standard_normal(coarse).astype(np.float32)
-    zoomed = ndimage.zoom(draws, [n * 1.0 / (c - 3) for n, c in zip(shape, coarse, strict=True)], order=2)
-    found = zoomed[tuple(slice(0, n) for n in shape)]
+    draws = ndimage.gaussian_filter(rng.standard_normal(coarse).astype(np.float32), 0.6)
+    lines = [np.arange(n) / g + 1.0 for n, g in zip(shape, grain, strict=True)]
+    found = along_lines(draws, lines)
     return np.asarray((found - found.mean()) / (found.std() + 1e-6), dtype=np.float32)
+
+
+def along_lines(values: Float32Array, lines: Sequence[FloatArray]) -> Float32Array:
+    """Linear interpolation on a lattice: one line of indices per axis; the edge value beyond."""
+    for axis, line in enumerate(lines):
+        base = np.clip(np.floor(line).astype(int), 0, max(values.shape[axis] - 2, 0))
+        share = np.clip(line - base, 0.0, 1.0).astype(np.float32)
+        form = [1, 1, 1]
+        form[axis] = -1
+        low = np.take(values, base, axis)
+        high = np.take(values, np.minimum(base + 1, values.shape[axis] - 1), axis)
+        values = low + (high - low) * share.reshape(form)
+    return np.asarray(values, dtype=np.float32)
+
+
+def sampled(field: Field, lines: Sequence[FloatArray]) -> Float32Array:
+    """Values of a field on the lattice of three lines of coordinates, mm."""
+    index = [(np.asarray(line) - o) / field.step for line, o in zip(lines, field.origin, strict=True)]
+    return along_lines(field.values, index)

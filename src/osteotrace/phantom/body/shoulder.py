@@ -199,8 +199,8 @@ def _face(at, k: float) -> list[Primitive]:
     parts: list[Primitive] = [
         Ellipsoid(at(0, -68, -56), (30 * k, 26 * k, 32 * k)),
         ball_bar(at(0, -18, -52), at(0, 14, -66), 12 * k, 9 * k),
-        Ellipsoid(at(0, -92, -30), (8 * k, 8 * k, 14 * k)),
-        Ellipsoid(at(0, -100, -103), (15 * k, 8 * k, 13 * k)),
+        Ellipsoid(at(0, -88, -28), (8 * k, 8 * k, 14 * k)),
+        Ellipsoid(at(0, -86, -99), (15 * k, 8 * k, 13 * k)),
     ]
     for side in (1, -1):
         parts += [
@@ -215,7 +215,7 @@ def _face(at, k: float) -> list[Primitive]:
             ),
             Bar(
                 at(side * 47, -16, -94),
-                at(side * 10, -100, -103),
+                at(side * 10, -85, -99),
                 (13 * k, 5.5 * k),
                 (13 * k, 6 * k),
                 (0, 0, 1),

@@ -2,7 +2,7 @@
 
 from osteotrace.phantom.scanner.ct import acquire_ct
 from osteotrace.phantom.scanner.grids import plan_axial, plan_mr
-from osteotrace.phantom.scanner.labels import bone_labels, insert_box, insert_labels, insert_share, to_exam
+from osteotrace.phantom.scanner.labels import bone_labels, insert_box, insert_labels, insert_share
 from osteotrace.phantom.scanner.mr import acquire_mr
 from osteotrace.phantom.scanner.nm import acquire_nm, planar_pixels
 from osteotrace.phantom.scanner.pet import acquire_pet, calibrate
@@ -25,5 +25,4 @@ __all__ = [
     "plan_mr",
     "planar_pixels",
     "render",
-    "to_exam",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +15,20 @@ from osteotrace.space import FloatArray, Grid
 
 IndexArray = NDArray[np.intp]
 
-# Edge of a block, mm: small against a bone, large against the work that a block costs.
+# Bounds of the shapes that are alive: they are the same for every exam.
+_CELLS: WeakKeyDictionary[Field, tuple[int, Float32Array, Float32Array]] = WeakKeyDictionary()
+
+# Edge of a block, mm, and its least number of samples: small against a bone, large against the work that a
+# block costs by itself.
 _BLOCK_MM = 6.0
-_MOST_SAMPLES = 16
-# A soft map may stretch by so much, and a field may be so much steeper than a distance.
-_SLACK = 1.2
-# A lattice reaches so far beyond its surface (see Field).
-_RIM_MM = 3.0
+_LEAST_SAMPLES = 200
+_LONGEST = 16
+# A soft map may stretch and turn by so much.
+_STRAIN = 0.3
+# Cells in which the bounds of a shape are kept, mm; what is added to them; the value outside of a lattice.
+_CELL_MM = 4.0
+_SAFETY_MM = 0.3
+_OUTSIDE = np.float32(1e3)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,8 +51,9 @@ class Blocks:
 
     @classmethod
     def of(cls, grid: Grid) -> Blocks:
-        """Blocks of about 6 mm."""
-        size = np.clip(np.round(_BLOCK_MM / grid.spacing), 2, _MOST_SAMPLES).astype(int)
+        """Blocks of about 6 mm, larger ones where samples are far apart."""
+        edge = max(_BLOCK_MM, np.cbrt(_LEAST_SAMPLES * np.prod(grid.spacing)))
+        size = np.clip(np.round(edge / grid.spacing), 2, _LONGEST).astype(int)
         counts = -(-np.array(grid.shape) // size)
         a, b, c = (int(n) for n in size)
         p, q, r = (int(n) for n in counts)
@@ -59,11 +68,6 @@ class Blocks:
     def samples(self) -> int:
         """Samples in a block."""
         return int(np.prod(self.size))
-
-    @property
-    def radius_mm(self) -> float:
-        """From the centre of a block to the outer corner of its outermost voxel."""
-        return float(np.linalg.norm(self.grid.spacing * self.size) / 2)
 
     def centers(self) -> FloatArray:
         """Fractional sample indices of the centres of all blocks, shape (number, 3)."""
@@ -106,6 +110,47 @@ class Placement:
         return found
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Reach:
+    """Bounds of a shape's distance in a block anywhere: per coarse cell that holds the centre of the block.
+
+    Attributes
+    ----------
+    lowest, highest : ndarray of float32, shape (x, y, z)
+        mm.
+    origin : ndarray of float64, shape (3,)
+        Corner of the first cell, body frame, mm.
+    step : float
+        Edge of a cell, mm.
+    """
+
+    lowest: Float32Array
+    highest: Float32Array
+    origin: FloatArray
+    step: float
+
+    @classmethod
+    def of(cls, shape: Field, half_mm: FloatArray) -> Reach:
+        """Bounds for blocks that reach so far to both sides of their centre along x, y, z of the body."""
+        n, lowest, highest = _cells(shape)
+        edge = n * shape.step
+        window = np.ceil(half_mm / edge).astype(int)
+        pad = [(w, w) for w in window]
+        size = tuple(2 * window + 1)
+        lowest = ndimage.minimum_filter(np.pad(lowest, pad, constant_values=_OUTSIDE), size, mode="nearest")
+        highest = ndimage.maximum_filter(np.pad(highest, pad, constant_values=_OUTSIDE), size, mode="nearest")
+        return cls(lowest, highest, shape.low - window * edge, edge)
+
+
+def half_extent(blocks: Blocks, posture: Posture, carrier: str) -> FloatArray:
+    """How far a block may reach to both sides of its centre along x, y, z of the body, mm; shape (3,)."""
+    edges = blocks.grid.affine[:3, :3] * np.array(blocks.size) / 2
+    if carrier in posture.rigid:
+        turned = np.linalg.inv(posture.rigid[carrier][:3, :3]) @ edges
+        return np.asarray(np.abs(turned).sum(axis=1))
+    return np.asarray(np.abs(edges).sum(axis=1) + _STRAIN * np.linalg.norm(edges))
+
+
 def rigid_placement(blocks: Blocks, to_exam: FloatArray) -> Placement:
     """Placement of a bone; ``to_exam`` maps body points to exam points, shape (4, 4)."""
     motion = np.linalg.inv(to_exam) @ blocks.grid.affine
@@ -141,7 +186,7 @@ def placements(blocks: Blocks, posture: Posture, carriers: set[str]) -> dict[str
 
 
 def touched(
-    blocks: Blocks, place: Placement, shape: Field, growth_mm: float, depth_mm: float
+    blocks: Blocks, place: Placement, reach: Reach, growth_mm: float, depth_mm: float
 ) -> tuple[IndexArray, IndexArray]:
     """Blocks that a shape may touch, and those of them that lie deeper than ``depth_mm`` in it.
 
@@ -150,20 +195,34 @@ def touched(
     tuple of two ndarrays
         Ids in ascending order; the second are not among the first.
     """
-    radius = blocks.radius_mm * _SLACK
-    reach = radius + max(0.0, growth_mm)
-    low, high = shape.low - reach + _RIM_MM, shape.high + reach - _RIM_MM
-    near = np.flatnonzero(((place.centers >= low) & (place.centers <= high)).all(axis=1))
+    index = (place.centers - reach.origin) / reach.step
+    near = np.flatnonzero(((index >= 0) & (index < reach.lowest.shape)).all(axis=1))
     if near.size == 0:
         return near, near
-    centers = place.centers[near]
-    clipped = np.clip(centers, shape.low, shape.high)
-    beyond = np.linalg.norm(centers - clipped, axis=1)
-    distance = shape.at(clipped) - growth_mm
-    slope = _SLACK * (radius / _SLACK + beyond)
-    reached = distance <= slope
-    deep = (distance < -(depth_mm + slope)) & (beyond == 0)
-    return near[reached & ~deep], near[deep]
+    cells = tuple(index[near].astype(np.intp).T)
+    found = reach.lowest[cells] < growth_mm + _SAFETY_MM
+    near, cells = near[found], tuple(c[found] for c in cells)
+    deep = reach.highest[cells] < growth_mm - depth_mm - _SAFETY_MM
+    return near[~deep], near[deep]
+
+
+def _cells(shape: Field) -> tuple[int, Float32Array, Float32Array]:
+    """Nodes along the edge of a cell; lowest and highest value of a shape in every cell of its lattice."""
+    if shape not in _CELLS:
+        n = max(1, round(_CELL_MM / shape.step))
+        _CELLS[shape] = (n, _pooled(shape.values, n, np.minimum), _pooled(shape.values, n, np.maximum))
+    return _CELLS[shape]
+
+
+def _pooled(values: Float32Array, n: int, pool: np.ufunc) -> Float32Array:
+    """Extreme of n + 1 neighbours along each axis, every n-th: cells share their faces."""
+    for axis in range(3):
+        moved = np.moveaxis(values, axis, 0)
+        count = max(1, -(-(len(moved) - 1) // n))
+        last = len(moved) - 1
+        planes = [pool.reduce(moved[k * n : min(k * n + n, last) + 1], axis=0) for k in range(count)]
+        values = np.moveaxis(np.stack(planes), 0, axis)
+    return np.ascontiguousarray(values)
 
 
 def _mean_of_corners(values: FloatArray, axes: tuple[int, ...]) -> FloatArray:

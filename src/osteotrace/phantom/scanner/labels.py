@@ -7,19 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from osteotrace.phantom.field import Float32Array
-from osteotrace.phantom.records import Insert, SoftMap
-from osteotrace.phantom.scanner.blocks import Blocks, placements, touched
+from osteotrace.phantom.posture import exam_points
+from osteotrace.phantom.records import Insert
+from osteotrace.phantom.scanner.blocks import Blocks, Reach, half_extent, placements, touched
 from osteotrace.phantom.scanner.render import THREADS, averaged, batches, refined, stroke_shares
-from osteotrace.phantom.scanner.scene import SOFT_CARRIERS, Scene, Stroke, strokes
-from osteotrace.space import FloatArray, Grid, box_around
+from osteotrace.phantom.scanner.scene import Scene, Stroke, strokes
+from osteotrace.space import Grid, box_around
 
 # A voxel belongs to what fills it by half or more.
 _HALF = 0.5
-# Steps of the fixed point that turns a soft map round; each reduces the error by the map's strain.
-_ITERATIONS = 8
 
 
 def bone_labels(
@@ -76,13 +74,6 @@ def insert_box(scene: Scene, insert_id: str, grid: Grid, margin_mm: float) -> Gr
     return _box(scene, _stroke_of(scene, insert_id), grid, margin_mm)
 
 
-def to_exam(scene: Scene, carrier: str, points: FloatArray) -> FloatArray:
-    """Exam points of body points that a bone or a soft tissue carries, shape (n, 3), mm."""
-    if carrier in SOFT_CARRIERS:
-        return _soft_to_exam(scene.posture.soft[carrier], points)
-    return scene.posture.to_exam(carrier, points)
-
-
 def insert_of(scene: Scene, insert_id: str) -> Insert:
     """The insert of this id; KeyError when there is none."""
     for insert in scene.inserts:
@@ -96,24 +87,11 @@ def _stroke_of(scene: Scene, insert_id: str) -> Stroke:
     return next(s for s in strokes(scene) if s.insert >= 0 and scene.inserts[s.insert] is insert)
 
 
-def _soft_to_exam(soft: SoftMap, points: FloatArray) -> FloatArray:
-    i, j, k = (n // 2 for n in soft.displacement.shape[:3])
-    exam = points - soft.displacement[i, j, k]
-    for _ in range(_ITERATIONS):
-        index = ((exam - soft.origin) / soft.step).T
-        moved = [
-            ndimage.map_coordinates(soft.displacement[..., axis], index, order=1, mode="nearest")
-            for axis in range(3)
-        ]
-        exam = points - np.stack(moved, axis=-1)
-    return np.asarray(exam)
-
-
 def _box(scene: Scene, stroke: Stroke, grid: Grid, margin_mm: float = 0.0) -> Grid | None:
     ends = np.stack([stroke.shape.low, stroke.shape.high])
     corners = np.stack(np.meshgrid(*ends.T, indexing="ij"), axis=-1).reshape(-1, 3)
     reach = margin_mm + max(stroke.growth_mm, 0.0)
-    return box_around(grid, to_exam(scene, stroke.carrier, corners), reach)
+    return box_around(grid, exam_points(scene.posture, stroke.carrier, corners), reach)
 
 
 def _at(low: tuple[int, int, int], box: Grid) -> tuple[slice, ...]:
@@ -123,7 +101,8 @@ def _at(low: tuple[int, int, int], box: Grid) -> tuple[slice, ...]:
 def _share(scene: Scene, stroke: Stroke, grid: Grid, samples: tuple[int, int, int]) -> Float32Array:
     blocks = Blocks.of(refined(grid, samples))
     place = placements(blocks, scene.posture, {stroke.carrier})[stroke.carrier]
-    surface, inside = touched(blocks, place, stroke.shape, stroke.growth_mm, 0.0)
+    reach = Reach.of(stroke.shape, half_extent(blocks, scene.posture, stroke.carrier))
+    surface, inside = touched(blocks, place, reach, stroke.growth_mm, 0.0)
     canvas = np.zeros((1, blocks.number, blocks.samples), dtype=np.float32)
     if stroke.confined is None:
         canvas[0, inside] = 1.0

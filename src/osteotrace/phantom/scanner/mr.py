@@ -10,9 +10,9 @@ from osteotrace.phantom.protocols import MrProtocol
 from osteotrace.phantom.records import Body, Material
 from osteotrace.phantom.scanner.constants import number
 from osteotrace.phantom.scanner.filters import normal, smooth_step
+from osteotrace.phantom.scanner.mr_signal import fat_left, fat_shift_pixels, signal, total
 from osteotrace.phantom.scanner.render import THREADS, render, slice_ordered
 from osteotrace.phantom.scanner.scene import Paint, Scene
-from osteotrace.phantom.scanner.mr_signal import fat_left, fat_shift_pixels, signal, total
 from osteotrace.space import FloatArray, Grid
 
 REFERENCE_MUSCLE = "autochthon_left"

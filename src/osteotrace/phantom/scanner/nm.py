@@ -16,7 +16,7 @@ from osteotrace.phantom.scanner.scene import Paint, Scene
 from osteotrace.space import FloatArray, Grid
 
 # Depth of the scanned body, mm: more than any patient.
-_DEPTH_MM = 560.0
+_DEPTH_MM = 480.0
 # A pixel whose ray crosses less than this share of attenuation lies beside the patient.
 _SHADOW = 0.2
 

@@ -12,7 +12,15 @@ from scipy import ndimage
 
 from osteotrace.errors import SpaceError
 from osteotrace.phantom.field import Field, Float32Array
-from osteotrace.phantom.scanner.blocks import Blocks, IndexArray, Placement, placements, touched
+from osteotrace.phantom.scanner.blocks import (
+    Blocks,
+    IndexArray,
+    Placement,
+    Reach,
+    half_extent,
+    placements,
+    touched,
+)
 from osteotrace.phantom.scanner.scene import Paint, Scene, Stroke, strokes
 from osteotrace.phantom.scanner.texture import Texture, sampled, texture
 from osteotrace.space import Grid, require_same_frame
@@ -71,12 +79,16 @@ def render(
     _check(scene, grid, samples)
     todo = strokes(scene)
     pattern = texture(scene.seed)
+    whole = Blocks.of(refined(grid, samples))
+    halves = {name: half_extent(whole, scene.posture, name) for name in carriers(todo)}
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        reaches = list(pool.map(lambda stroke: Reach.of(stroke.shape, halves[stroke.carrier]), todo))
     out = slice_ordered(len(paint.background), grid)
 
     def work(slab: slice) -> None:
         part = refined(grid.crop((0, 0, slab.start), (*grid.shape[:2], slab.stop)), samples)
         blocks = Blocks.of(part)
-        values = blocks.assembled(_paint_slab(blocks, scene, todo, paint, pattern))
+        values = blocks.assembled(_paint_slab(blocks, scene, todo, reaches, paint, pattern))
         out[..., slab] = averaged(values, samples)
 
     with ThreadPoolExecutor(max_workers=threads) as pool:
@@ -138,7 +150,9 @@ def shares(
     """
     index = place.indices(blocks, ids, surface.origin, surface.step)
     distance = np.empty(index.shape[1:], dtype=np.float32)
-    ndimage.map_coordinates(surface.values, index, order=1, mode="nearest", prefilter=False, output=distance)
+    ndimage.map_coordinates(
+        surface.values, index, order=1, cval=surface.beyond, prefilter=False, output=distance
+    )
     inverse = _inverse_ramp(distance, blocks.grid)
     distance *= inverse
     found = []
@@ -169,7 +183,7 @@ def _check(scene: Scene, grid: Grid, samples: tuple[int, int, int]) -> None:
 
 
 def _inverse_ramp(distance: Float32Array, grid: Grid) -> Float32Array:
-    """One over the width of a sample across the surface, 1/mm: from the slope along each axis of the block.
+    """One over the width of a sample across the surface, 1/mm: from the slopes along the axes of the block.
 
     The width of equal variance: a box of edges s seen along n is sqrt(sum of (n s)²) wide.
     """
@@ -183,16 +197,22 @@ def _inverse_ramp(distance: Float32Array, grid: Grid) -> Float32Array:
         for edge in (0, -1):
             square[(*lower, edge)] += change[(*lower, edge)]
     square *= np.float32(0.5)
-    np.maximum(square, np.float32((_LEAST_RAMP * grid.spacing.min()) ** 2), out=square)
+    least, most = _LEAST_RAMP * grid.spacing.min(), np.linalg.norm(grid.spacing)
+    np.clip(square, np.float32(least**2), np.float32(most**2), out=square)
     np.sqrt(square, out=square)
     return np.asarray(np.divide(np.float32(1), square, out=square))
 
 
 def _paint_slab(
-    blocks: Blocks, scene: Scene, todo: tuple[Stroke, ...], paint: Paint, pattern: Texture
+    blocks: Blocks,
+    scene: Scene,
+    todo: tuple[Stroke, ...],
+    reaches: list[Reach],
+    paint: Paint,
+    pattern: Texture,
 ) -> Float32Array:
     places = placements(blocks, scene.posture, carriers(todo))
-    jobs, first = _jobs(blocks, places, todo)
+    jobs, first = _jobs(blocks, places, todo, reaches)
     canvas = np.empty((len(paint.background), blocks.number, blocks.samples), dtype=np.float32)
     for channel, value in enumerate(paint.background):
         canvas[channel] = value
@@ -207,14 +227,14 @@ def _paint_slab(
 
 
 def _jobs(
-    blocks: Blocks, places: dict[str, Placement], todo: tuple[Stroke, ...]
+    blocks: Blocks, places: dict[str, Placement], todo: tuple[Stroke, ...], reaches: list[Reach]
 ) -> tuple[list[_Job], NDArray[np.int32]]:
     """The strokes that touch the slab, and for each block the last of them that covers it wholly."""
     jobs: list[_Job] = []
     first = np.full(blocks.number, -1, dtype=np.int32)
-    for stroke in todo:
+    for stroke, reach in zip(todo, reaches, strict=True):
         depth = stroke.layers[-1][0]
-        surface, inside = touched(blocks, places[stroke.carrier], stroke.shape, stroke.growth_mm, depth)
+        surface, inside = touched(blocks, places[stroke.carrier], reach, stroke.growth_mm, depth)
         if stroke.confined is not None or stroke.layers[-1][2] is not None:
             surface, inside = np.union1d(surface, inside), inside[:0]
         if surface.size or inside.size:

@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 
 from osteotrace import __version__
 from osteotrace.phantom.protocols import Acquisition
@@ -50,6 +52,8 @@ def general(context: StudyContext, session_name: str) -> Dataset:
         IssuerOfPatientID=context.issuer,
         PatientBirthDate=f"{context.birth_date:%Y%m%d}",
         PatientSex=person.sex,
+        PatientComments="Synthetic patient: osteotrace phantom",
+        QualityControlSubject="YES",
         PatientSize=decimal(person.size_m),
         PatientWeight=decimal(person.weight_kg),
         StudyInstanceUID=context.study_uid(session_name),
@@ -146,8 +150,8 @@ def pixel_format(made: Dataset, bits: int, *, signed: bool = False) -> None:
     made.PixelRepresentation = int(signed)
 
 
-def pixel_bytes(values: NDArray[np.float32], bits: int, *, signed: bool = False) -> bytes:
-    """Whole numbers of a slice (columns, rows), row by row; what does not fit is clipped."""
+def pixels(values: NDArray[np.float32], bits: int, *, signed: bool = False) -> DataElement:
+    """Pixel Data: whole numbers of frames (..., columns, rows), row by row; what does not fit is clipped."""
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
-    whole = np.clip(np.rint(values.T), low, high)
-    return whole.astype("<i2" if signed else "<u2").tobytes()
+    whole = np.clip(np.rint(values.swapaxes(-2, -1)), low, high)
+    return DataElement(Tag("PixelData"), "OW", whole.astype("<i2" if signed else "<u2").tobytes())

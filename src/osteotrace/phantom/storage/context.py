@@ -51,7 +51,7 @@ class Session:
     description : str
         Study Description (0008,1030).
     body_part : str
-        Body Part Examined (0018,0015); a term of PS3.16 Annex L.
+        Body Part Examined (0018,0015): a term of PS3.16 Annex L, of a part that is not paired.
     minute : int
         Of the day, when the study began.
     referring_physician : str

@@ -32,7 +32,7 @@ def ct_files(context: StudyContext, acquisition: Acquisition, protocol: CtProtoc
 
     def varying(k: int) -> Dataset:
         one = common.slice_of(context, acquisition, k)
-        one.PixelData = common.pixel_bytes(acquisition.values[:, :, k] - _INTERCEPT, bits)
+        one.add(common.pixels(acquisition.values[:, :, k] - _INTERCEPT, bits))
         return one
 
     return common.Files(made, varying, acquisition.grid.shape[2])

@@ -34,7 +34,7 @@ def mr_files(context: StudyContext, acquisition: Acquisition, protocol: MrProtoc
 
     def varying(k: int) -> Dataset:
         one = common.slice_of(context, acquisition, k)
-        one.PixelData = common.pixel_bytes(acquisition.values[:, :, k] * scale, _BITS)
+        one.add(common.pixels(acquisition.values[:, :, k] * scale, _BITS))
         return one
 
     return common.Files(made, varying, acquisition.grid.shape[2])

@@ -44,7 +44,7 @@ def nm_files(context: StudyContext, acquisition: Acquisition, protocol: NmProtoc
 
     def varying(_: int) -> Dataset:
         one = dataset(SOPInstanceUID=context.image_uid(acquisition, 0), InstanceNumber="1")
-        one.PixelData = b"".join(common.pixel_bytes(view, _BITS) for view in acquisition.values)
+        one.add(common.pixels(acquisition.values, _BITS))
         return one
 
     return common.Files(made, varying, 1)

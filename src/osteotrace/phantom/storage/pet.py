@@ -69,7 +69,7 @@ def pet_files(context: StudyContext, acquisition: Acquisition, protocol: PetProt
         activity = acquisition.values[:, :, k] * np.float32(bq_per_suv)
         slope = decimal(max(float(np.abs(activity).max()), 1.0) / _HIGHEST)
         one.RescaleSlope, one.RescaleIntercept = slope, "0"
-        one.PixelData = common.pixel_bytes(activity / np.float32(slope), _BITS, signed=True)
+        one.add(common.pixels(activity / np.float32(slope), _BITS, signed=True))
         return one
 
     return common.Files(made, varying, acquisition.grid.shape[2])

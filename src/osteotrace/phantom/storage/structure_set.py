@@ -48,9 +48,7 @@ def write_structure_set(
         No ROI, a contour without points, a planar acquisition; nothing is written.
     """
     _check(rois)
-    grid = grid_of(acquisition)
     made = drawing(context, acquisition, "RTSTRUCT", RTStructureSetStorage, label)
-    numbered = list(enumerate(rois, start=1))
     made.update(
         dataset(
             StructureSetLabel=label,
@@ -58,34 +56,9 @@ def write_structure_set(
             StructureSetTime=made.SeriesTime,
             OperatorsName="",
             ReferencedFrameOfReferenceSequence=[_frame(context, acquisition)],
-            StructureSetROISequence=[
-                dataset(
-                    ROINumber=str(number),
-                    ReferencedFrameOfReferenceUID=grid.frame_of_reference_uid,
-                    ROIName=name,
-                    ROIGenerationAlgorithm="MANUAL",
-                )
-                for number, (name, _) in numbered
-            ],
-            ROIContourSequence=[
-                dataset(
-                    ROIDisplayColor=_COLOR,
-                    ContourSequence=[_contour(points, context, acquisition) for points in contours],
-                    ReferencedROINumber=str(number),
-                )
-                for number, (_, contours) in numbered
-            ],
-            RTROIObservationsSequence=[
-                dataset(
-                    ObservationNumber=str(number),
-                    ReferencedROINumber=str(number),
-                    RTROIInterpretedType="GTV",
-                    ROIInterpreter="",
-                )
-                for number, _ in numbered
-            ],
         )
     )
+    made.update(_regions(rois, context, acquisition))
     path.parent.mkdir(parents=True, exist_ok=True)
     save(path, made)
     return path
@@ -97,6 +70,34 @@ def _check(rois: Sequence[Roi]) -> None:
     for name, contours in rois:
         if not contours or any(c.ndim != 2 or c.shape[1] != 3 or len(c) == 0 for c in contours):
             raise InputError(f"the ROI {name} has no contour of points", expected="arrays of shape (n, 3)")
+
+
+def _regions(rois: Sequence[Roi], context: StudyContext, acquisition: Acquisition) -> Dataset:
+    """The three sequences of a structure set that tell of its ROIs, numbered from 1."""
+    frame_uid = grid_of(acquisition).frame_of_reference_uid
+    made = dataset(StructureSetROISequence=[], ROIContourSequence=[], RTROIObservationsSequence=[])
+    for number, (name, contours) in enumerate(rois, start=1):
+        roi = dataset(
+            ROINumber=str(number),
+            ReferencedFrameOfReferenceUID=frame_uid,
+            ROIName=name,
+            ROIGenerationAlgorithm="MANUAL",
+        )
+        drawn = dataset(
+            ROIDisplayColor=_COLOR,
+            ContourSequence=[_contour(points, context, acquisition) for points in contours],
+            ReferencedROINumber=str(number),
+        )
+        observation = dataset(
+            ObservationNumber=str(number),
+            ReferencedROINumber=str(number),
+            RTROIInterpretedType="GTV",
+            ROIInterpreter="",
+        )
+        made.StructureSetROISequence.append(roi)
+        made.ROIContourSequence.append(drawn)
+        made.RTROIObservationsSequence.append(observation)
+    return made
 
 
 def _frame(context: StudyContext, acquisition: Acquisition) -> Dataset:

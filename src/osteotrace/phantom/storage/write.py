@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import pydicom
+from pydicom.charset import convert_encodings
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.filereader import read_dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from osteotrace.errors import InputError, LatticeMismatchError
@@ -56,7 +57,7 @@ def write_acquisition(folder: Path, acquisition: Acquisition, context: StudyCont
         made = Dataset()
         made.update(constant)
         made.update(files.varying(k))
-        save(paths[k], made)
+        save(paths[k], made, has_encoded=True)
 
     with ThreadPoolExecutor(_THREADS) as pool:
         list(pool.map(write, range(files.count)))
@@ -98,11 +99,17 @@ def encoded(made: Dataset) -> Dataset:
     buffer = io.BytesIO()
     made.save_as(buffer, implicit_vr=False, little_endian=True)
     buffer.seek(0)
-    return pydicom.dcmread(buffer, force=True)
+    return read_dataset(buffer, is_implicit_VR=False, is_little_endian=True)
 
 
-def save(path: Path, made: Dataset) -> None:
-    """Write a dataset as DICOM file, Explicit VR Little Endian (PS3.10)."""
+def save(path: Path, made: Dataset, *, has_encoded: bool = False) -> None:
+    """Write a dataset as DICOM file, Explicit VR Little Endian (PS3.10).
+
+    Parameters
+    ----------
+    has_encoded : bool
+        Elements of :func:`encoded` are among it. The others must then have a VR that is not ambiguous.
+    """
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = made.SOPClassUID
     meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
@@ -110,4 +117,7 @@ def save(path: Path, made: Dataset) -> None:
     meta.ImplementationClassUID = uid("implementation")
     meta.ImplementationVersionName = _IMPLEMENTATION
     file = FileDataset("", made, preamble=b"\0" * 128, file_meta=meta)
+    if has_encoded:
+        characters = convert_encodings(made.SpecificCharacterSet)
+        file.set_original_encoding(False, True, character_encoding=characters)
     file.save_as(path, enforce_file_format=True)
