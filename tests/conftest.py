@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from _common import unpack_case
-from osteotrace.phantom import write_patient
 from osteotrace.pipeline import RunResult, Settings, run
+from phantom._small import write_small_patient
 
 DATA_VARIABLE = "OSTEOTRACE_DATA"
 
@@ -66,10 +66,10 @@ def case_dir(osteotrace_data: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="session")
 def phantom_dicom(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The synthetic patient as DICOM, written once."""
-    folder = tmp_path_factory.mktemp("phantom") / "dicom"
-    write_patient(folder, seed=1)
-    return folder
+    """The small synthetic patient as DICOM, written once; its truth lies beside it."""
+    folder = tmp_path_factory.mktemp("phantom") / "patient"
+    write_small_patient(folder)
+    return folder / "dicom"
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import itertools
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -149,7 +150,7 @@ def _numbers(values: FloatArray, digits: int) -> str:
 
 def statistics(found: list[Points]) -> str:
     """The whole TOML file."""
-    pairs = list(zip(LEVELS[:-1], LEVELS[1:], strict=True))
+    pairs = list(itertools.pairwise(LEVELS))
     levels = [(level,) for level in LEVELS[1:]]
     pair_names = [f"{upper}-{lower}" for upper, lower in pairs]
     return "\n".join(

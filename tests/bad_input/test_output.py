@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from osteotrace import phantom, pipeline
 from osteotrace.errors import OutputError
 from osteotrace.model.workup_json import workup_from_json
 from osteotrace.outputs.folder import OutputFolder
+from osteotrace.phantom.index_case import index_case
+from phantom._stick import stick_body
 
 NOT_LESION = '[[not_a_lesion]]\nlesion = "E1-R1"\n'
 
@@ -103,14 +106,13 @@ def test_a_disk_that_is_full(
 
 def test_the_demo_into_a_file(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "out").write_text("mine", encoding="utf-8")
-
-    def quick(folder: Path, **_: object) -> None:
-        folder.mkdir(parents=True)
-
-    monkeypatch.setattr(phantom, "write_patient", quick)
+    plan = replace(index_case(stick_body(), 1), sessions=())
+    monkeypatch.setattr(phantom, "plan_case", lambda _: plan)
     ended = command("demo", "-o", tmp_path / "out")
     assert ended.code == 2
-    assert "the demo cannot be written (Not a directory) [out]; do: choose another -o" in ended.words
+    assert "the phantom cannot be written (Not a directory)" in ended.words
+    assert "do: choose another -o" in ended.words
+    assert (tmp_path / "out").read_text(encoding="utf-8") == "mine"
 
 
 # Ctrl-C.

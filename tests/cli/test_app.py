@@ -8,6 +8,7 @@ import pytest
 from osteotrace import __version__, cli
 from osteotrace.cli import app as module
 from osteotrace.errors import GeometryError, OsteotraceError, OutputError, SpaceError
+from osteotrace.phantom import CaseRequest
 from osteotrace.pipeline import RunResult
 
 
@@ -36,7 +37,7 @@ def test_inspect_shows_the_phantom(
 ) -> None:
     assert call(monkeypatch, "inspect", str(phantom_dicom)) == 0
     shown = capsys.readouterr().out
-    for words in ("PHANTOM-1", "Timeline", "T2 FS", "T1W, fat suppression", "tracer FDG", "bone lesion A"):
+    for words in ("PHANTOM-small-1", "Timeline", "T2 FS", "T1W, fat suppression", "tracer FDG", "lesion 1"):
         assert words in shown
 
 
@@ -67,19 +68,57 @@ def test_run_again_shows_lesions_and_report(
     _, out = phantom_workup
     assert call(monkeypatch, "run", str(phantom_dicom), "-o", str(out), "--jobs", "2") == 0
     shown = capsys.readouterr().out
-    assert "L1 bone lesion A" in shown
+    assert "L1 lesion" in shown
     assert "Alignment good" in shown
     assert "report.html" in shown
 
 
-def test_demo_makes_and_works_up_a_patient(
+def test_demo_makes_and_works_up_the_index_case(
     phantom_workup: tuple[RunResult, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[Path] = []
-    monkeypatch.setattr(module.phantom, "write_patient", lambda folder, progress: asked.append(folder))
-    monkeypatch.setattr(module.pipeline, "run", lambda *_: phantom_workup[0])
+    requests: list[CaseRequest] = []
+    folders: list[Path] = []
+    runs: list[tuple[object, ...]] = []
+    monkeypatch.setattr(module.phantom, "plan_case", requests.append)
+    monkeypatch.setattr(module.phantom, "make_patient", lambda folder, plan, progress: folders.append(folder))
+    monkeypatch.setattr(module.pipeline, "run", lambda *a: (runs.append(a), phantom_workup[0])[1])
     assert call(monkeypatch, "demo", "-o", str(tmp_path)) == 0
-    assert asked == [tmp_path / "dicom"]
+    assert requests == [CaseRequest()]
+    assert folders == [tmp_path / "patient"]
+    assert runs[0][:2] == (tmp_path / "patient" / "dicom", tmp_path / "workup")
+    assert runs[0][2].case == tmp_path / "patient" / "case.toml"
+
+
+def test_phantom_passes_on_what_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(module.phantom, "plan_case", lambda request: asked.append(request) or "plan")
+    monkeypatch.setattr(module.phantom, "make_patient", lambda *a, reader, **_: asked.append((*a, reader)))
+    words = ("--case", "random", "--seed", "7", "--hard", "--exams", "mr0, ct0", "--reader", "seg")
+    assert call(monkeypatch, "phantom", *words, "-o", str(tmp_path / "p")) == 0
+    assert asked == [
+        CaseRequest("random", 7, True, "", ("mr0", "ct0"), None),
+        (tmp_path / "p", "plan", "seg"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--counterfactual", "nonsense"), "no such counterfactual: nonsense"),
+        (("--case", "random", "--counterfactual", "t11-cold"), "a random patient has no counterfactual"),
+        (("--hard",), "the index case takes neither --hard nor --labels"),
+    ],
+)
+def test_phantom_refuses_what_does_not_fit(
+    words: tuple[str, ...],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert call(monkeypatch, "phantom", *words, "-o", str(tmp_path / "p")) == 3
+    assert message in capsys.readouterr().err.replace("\n", " ")
+    assert not (tmp_path / "p").exists()
 
 
 @pytest.mark.parametrize(

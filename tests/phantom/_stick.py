@@ -1,4 +1,4 @@
-"""A stick figure of ellipsoids with the names of a whole skeleton: quick to build, for tests of everything else."""
+"""A stick figure of ellipsoids with the names of a whole skeleton: quick to build, for tests of the rest."""
 
 from __future__ import annotations
 

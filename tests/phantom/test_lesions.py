@@ -197,9 +197,9 @@ def test_counterfactuals_say_what_they_are_named_for() -> None:
 
 
 def test_an_unknown_counterfactual_or_exam_is_named() -> None:
-    with pytest.raises(DeclarationError, match="no such counterfactual: nonsense.*t11-cold"):
+    with pytest.raises(DeclarationError, match=r"no such counterfactual: nonsense.*t11-cold"):
         specification("nonsense")
-    with pytest.raises(DeclarationError, match="no such exam: ct1.*mr0, mr68"):
+    with pytest.raises(DeclarationError, match=r"no such exam: ct1.*mr0, mr68"):
         chosen(index_sessions(), ["ct1"])
 
 

@@ -38,7 +38,8 @@ def test_the_pelvis_is_one_piece_and_neighbours_stay_together() -> None:
 
 
 def test_a_bend_is_what_was_asked_for() -> None:
-    motion = lain(Lie((30, 0, 0))).rigid["skull"]
+    posture = lain(Lie((30, 0, 0)))
+    motion = posture.rigid["skull"] @ np.linalg.inv(posture.rigid["sacrum"])
     turn = np.degrees(np.arccos((np.trace(motion[:3, :3]) - 1) / 2))
     assert turn == pytest.approx(30, abs=7)  # 0.6° a joint at random
 
@@ -51,6 +52,16 @@ def test_one_rigid_motion_cannot_explain_a_bend() -> None:
     u, _, vt = np.linalg.svd(a.T @ b)
     residual = np.linalg.norm(b - a @ u @ vt, axis=1)
     assert residual.max() > 5.0
+
+
+def test_a_bent_patient_still_lies_along_the_table() -> None:
+    posture = lain(Lie((30, 0, 0)))
+    here, there = (
+        BODY.bone("T1").centroid - BODY.bone("L5").centroid,
+        moved(posture, "T1") - moved(posture, "L5"),
+    )
+    cosine = here @ there / np.linalg.norm(here) / np.linalg.norm(there)
+    assert np.degrees(np.arccos(cosine)) < 5.0
 
 
 @pytest.mark.parametrize("breath", [-10.0, 10.0])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +32,22 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+
+class CaseKind(StrEnum):
+    """What ``osteotrace phantom`` makes."""
+
+    INDEX = "index"
+    RANDOM = "random"
+
+
+class ReaderKind(StrEnum):
+    """How the drawings of the phantom's reader are delivered."""
+
+    RTSTRUCT = "rtstruct"
+    SEG = "seg"
+    NONE = "none"
+
 
 CaseOption = Annotated[
     Path | None, typer.Option("--case", exists=True, dir_okay=False, help="Clinical data and declarations.")
@@ -87,18 +104,49 @@ def run(
     _run(path, output, settings)
 
 
+@app.command(name="phantom")
+def make_phantom(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for dicom/, truth/ and case.toml.")],
+    case: Annotated[CaseKind, typer.Option(help="The published case, or a patient drawn from the seed.")] = (
+        CaseKind.INDEX
+    ),
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same files.")] = 0,
+    hard: Annotated[
+        bool, typer.Option("--hard", help="Random: more lesions, more mimics, more motion.")
+    ] = False,
+    counterfactual: Annotated[
+        str, typer.Option(help=f"Index: altered in one respect; one of {', '.join(phantom.COUNTERFACTUALS)}.")
+    ] = "",
+    exams: Annotated[
+        str, typer.Option(help="Only these, separated by commas, for example mr0,ct69; without: all.")
+    ] = "",
+    labels: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Random: anatomy from a 117-class label map (NIfTI)."),
+    ] = None,
+    reader: Annotated[
+        ReaderKind, typer.Option(help="Drawings of a reader with each exam: RTSTRUCT, SEG or none.")
+    ] = ReaderKind.RTSTRUCT,
+) -> None:
+    """Write a phantom patient: DICOM of all exams, case.toml, and the truth apart from them."""
+    names = tuple(name.strip() for name in exams.split(",") if name.strip())
+    request = phantom.CaseRequest(case.value, seed, hard, counterfactual, names, labels)
+    with shown_progress() as progress:
+        progress("building the body", 0, 1)
+        plan = phantom.plan_case(request)
+        phantom.make_patient(output, plan, reader=reader.value, progress=progress)
+
+
 @app.command()
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the demo.")] = Path("demo-out"),
 ) -> None:
-    """Make a small synthetic patient as DICOM and work it up."""
-    try:
-        with shown_progress() as progress:
-            phantom.write_patient(output / "dicom", progress=progress)
-    except OSError as error:
-        found = f"the demo cannot be written ({error.strerror})"
-        raise OutputError(found, where=output.name, remedy="choose another -o") from error
-    _run(output / "dicom", output / "workup", pipeline.Settings())
+    """Re-enact the published case: phantom DICOM of every exam, then the whole workup of it."""
+    patient = output / "patient"
+    with shown_progress() as progress:
+        progress("building the body", 0, 1)
+        phantom.make_patient(patient, phantom.plan_case(phantom.CaseRequest()), progress=progress)
+    _run(patient / "dicom", output / "workup", pipeline.Settings(patient / "case.toml"))
 
 
 def _run(path: Path, output: Path, settings: pipeline.Settings) -> None:

@@ -130,7 +130,7 @@ def _claim(folder: Path, plan: CasePlan, reader: ReaderKind) -> None:
         "case": plan.name,
         "seed": plan.seed,
         "counterfactual": plan.counterfactual,
-        "hard": plan.hard,
+        "motion": plan.motion,
         "reader": reader,
         "body": zlib.crc32(b"".join(part.shape.values.tobytes() for part in plan.body.parts)),
         "series": [series.id for session in plan.sessions for series in session.series],
@@ -193,7 +193,7 @@ def _session(plan: SessionPlan, machine: dict[str, str], patient: str) -> Sessio
 
 def _visit(plan: CasePlan, session: SessionPlan, series: SeriesPlan) -> _Visit:
     frame = str(uid(plan.seed, plan.name, plan.counterfactual, session.id, "frame"))
-    lie = random_lie(_rng(plan, session.id, "lie"), session.arms, plan.hard)
+    lie = random_lie(_rng(plan, session.id, "lie"), session.arms, plan.motion)
     if series.breath_mm is not None:
         lie = replace(lie, breath_mm=series.breath_mm)
     posture = _between_sequences(plan, session, series, _lain(plan, session, lie, frame))

@@ -71,6 +71,8 @@ class CasePlan:
         Lesions, mimics, traces of treatment, devices; later ones are drawn over earlier ones.
     wanted_suv_max : tuple of (str, float)
         Lesion and the noise-free maximum that the PET is to show of it.
+    motion : float
+        How much the posture differs from exam to exam; 1 is usual.
     """
 
     name: str
@@ -81,4 +83,4 @@ class CasePlan:
     events: tuple[Event, ...]
     wanted_suv_max: tuple[tuple[str, float], ...] = ()
     counterfactual: str = ""
-    hard: bool = False
+    motion: float = 1.0

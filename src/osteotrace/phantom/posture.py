@@ -28,7 +28,7 @@ _RIB = re.compile(r"rib_(left|right)_(\d+)")
 _PELVIS = ("sacrum", "hip_left", "hip_right", "coccyx")
 _ARMS = re.compile(r"(humerus|scapula|clavicula)_(left|right)")
 _SPINE_BEND = {"C": 0.2, "T": 0.3, "L": 0.5}  # share of a bend of the whole spine
-_JOINT_SD_DEG = 0.6  # of the single joint beside its share
+_JOINT_SD_DEG = 0.6
 _BONE_SD_MM = 0.25  # translation in a joint
 _INVERSIONS = 25  # of a fixed point whose slope is some 0.1 to 0.3
 
@@ -46,6 +46,8 @@ class Lie:
     breath_mm : float
         Lift of the front end of the middle ribs; the diaphragm goes down by 1.5 times that.
     arms : {"down", "up"}
+    joint_sd_deg : float
+        Of every joint of the spine beside its share of the bend, about each axis.
     """
 
     bend_deg: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -53,22 +55,30 @@ class Lie:
     shift_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
     breath_mm: float = 0.0
     arms: Literal["down", "up"] = "down"
+    joint_sd_deg: float = _JOINT_SD_DEG
 
 
-def random_lie(rng: np.random.Generator, arms: Literal["down", "up"], hard: bool = False) -> Lie:
-    """A lie as it differs from visit to visit: bends of some 10°, a few degrees of tilt, breath ± 10 mm."""
-    k = 1.6 if hard else 1.0
-    bend = rng.normal(0, (7.0 * k, 3.0 * k, 3.0 * k))
+def random_lie(rng: np.random.Generator, arms: Literal["down", "up"], motion: float = 1.0) -> Lie:
+    """A lie as it differs from visit to visit: bends of some 10°, a few degrees of tilt, breath ± 10 mm.
+
+    Parameters
+    ----------
+    motion : float
+        Factor on the bends of the spine.
+    """
+    bend = rng.normal(0, (7.0, 3.0, 3.0)) * motion
     tilt = rng.normal(0, (2.0, 1.5, 2.5))
     shift = rng.uniform((-15, -160, -900), (15, -120, -100))
     breath = float(rng.uniform(-10, 10))
-    return Lie(_triple(bend), _triple(tilt), _triple(shift), breath, arms)
+    return Lie(_triple(bend), _triple(tilt), _triple(shift), breath, arms, _JOINT_SD_DEG * motion)
 
 
 def lay_down(body: Body, lie: Lie, frame_of_reference_uid: str, rng: np.random.Generator) -> Posture:
     """Posture of a body in one frame of reference; the random part is drawn from ``rng``."""
+    bent = _skeleton(body, lie, rng)
     place = _matrix(Rotation.from_euler("xyz", lie.tilt_deg, degrees=True), lie.shift_mm)
-    motions = {name: place @ motion for name, motion in _skeleton(body, lie, rng).items()}
+    place = place @ _levelled(body, bent)
+    motions = {name: place @ motion for name, motion in bent.items()}
     wall, viscera = _soft(body, motions, lie, rng)
     return Posture(frame_of_reference_uid, motions, {"wall": wall, "viscera": viscera})
 
@@ -123,6 +133,15 @@ def _skeleton(body: Body, lie: Lie, rng: np.random.Generator) -> dict[str, Float
     return motions
 
 
+def _levelled(body: Body, motions: Mapping[str, FloatArray]) -> FloatArray:
+    """Turn that lays a bent spine back on the table: the bend moves pelvis and head, not the whole body."""
+    column = _column(body)
+    here = np.array([bone.centroid for bone in column])
+    there = np.array([motions[b.name][:3, :3] @ b.centroid + motions[b.name][:3, 3] for b in column])
+    back, _ = Rotation.align_vectors(here - here.mean(axis=0), there - there.mean(axis=0))
+    return _matrix(back, here.mean(axis=0) - back.apply(there.mean(axis=0)))
+
+
 def _column(body: Body) -> list[Bone]:
     """Vertebrae from the sacrum upwards, the skull last."""
     vertebrae = [b for b in body.bones if b.name.startswith("vertebrae_")]
@@ -135,7 +154,7 @@ def _joint_bends(column: list[Bone], lie: Lie, rng: np.random.Generator) -> list
     bends = []
     for region in regions:
         share = _SPINE_BEND.get(region, 0.0) / max(regions.count(region), 1)
-        bends.append(np.array(lie.bend_deg) * share + rng.normal(0, _JOINT_SD_DEG, 3))
+        bends.append(np.array(lie.bend_deg) * share + rng.normal(0, lie.joint_sd_deg, 3))
     return bends
 
 

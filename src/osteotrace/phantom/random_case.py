@@ -46,6 +46,7 @@ from osteotrace.space import FloatArray
 Choice = TypeVar("Choice", bound=str)
 
 _LONG_BEFORE = -10_000
+_HARD_MOTION = 1.6
 _KINDS = {"osteoblastic": 0.35, "osteolytic": 0.25, "mixed": 0.15, "marrow-only": 0.25}
 _PLACES: dict[Place, float] = {"intramedullary": 0.35, "subcortical": 0.25, "transcortical": 0.3, "mass": 0.1}
 _MASS_FROM_MM = 16.0  # smaller lesions have no soft-tissue mass
@@ -87,8 +88,9 @@ def random_case(body: Body, seed: int, hard: bool = False) -> CasePlan:
     if rng.random() < 0.4:
         lesions.append(_splitting(body, rng, follow_up, tied, next(names)))
     mimics = [_mimic(n, body, rng) for n in range(int(rng.integers(4, 9) if hard else rng.integers(3, 6)))]
+    motion = _HARD_MOTION if hard else 1.0
     events: tuple[Event, ...] = (EarlierReading(None, 0, "first reading", "MR", ()),)
-    return CasePlan(f"random-{seed}", seed, body, (*mimics, *lesions), sessions, events, hard=hard)
+    return CasePlan(f"random-{seed}", seed, body, (*mimics, *lesions), sessions, events, motion=motion)
 
 
 def random_options(seed: int, hard: bool = False) -> BodyOptions:

@@ -28,7 +28,7 @@ BONE_SCAN = NmProtocol("Whole body bone scan")
 def lumbar_mr(name: str, day: int, protocols: Sequence[tuple[str, MrProtocol]], scanner: str) -> SessionPlan:
     """Sagittal lumbar MR, T10 to the coccyx."""
     series = tuple(
-        SeriesPlan(f"{name}-{key}", replace(protocol, pixel_mm=0.84), 6 * n, "T10", "sacrum")
+        SeriesPlan(f"{name}-{key}", replace(protocol, pixel_mm=0.84), 6 * n, "T11", "sacrum")
         for n, (key, protocol) in enumerate(protocols)
     )
     return SessionPlan(name, day, 600, scanner, "down", series, drawn_on=f"{name}-t1")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from osteotrace.phantom.body.shapes import Bar, Canvas, Ellipsoid, Primitive, ball_bar, triple
+from osteotrace.phantom.body.shapes import Bar, Canvas, Ellipsoid, Primitive, ball_bar, outer_box
 from osteotrace.phantom.body.spine_curve import Spine, Vertebra
-from osteotrace.phantom.body.vertebra import body_shape, joined, outer_box, posterior_shapes
+from osteotrace.phantom.body.vertebra import body_shape, joined, posterior_shapes
 from osteotrace.phantom.field import Field
 from osteotrace.space import FloatArray
 
@@ -122,21 +122,19 @@ def sacrum_field(spine: Spine, step: float) -> Field:
         w, d = _SACRAL_WIDTH_MM[row] * k / 2, _SACRAL_DEPTH_MM[row] * k / 2
         w2, d2 = _SACRAL_WIDTH_MM[row + 1] * k / 2, _SACRAL_DEPTH_MM[row + 1] * k / 2
         start = top if row == 0 else top + axes[:, 2] * 2
-        solid.append(
-            Bar(triple(start - axes[:, 2] * 8), triple(bottom), (w, d), (w2, d2), triple(axes[:, 0]))
-        )
+        solid.append(Bar(start - axes[:, 2] * 8, bottom, (w, d), (w2, d2), axes[:, 0]))
         if row == 0:
-            solid.append(Ellipsoid(triple(top - axes[:, 2] * 7), (w, d, 7.5), axes))
+            solid.append(Ellipsoid(top - axes[:, 2] * 7, (w, d, 7.5), axes))
         solid += _wings(row, top, axes, bottom, lower, k)
         solid.append(_crest(row, top, axes, k))
         holes += _foramina(row, bottom, lower, k)
     canal = sacral_canal(spine)
     for a, b, ra, rb in zip(canal[:-1], canal[1:], (12.5, 11, 8.5, 6.5), (11, 8.5, 6.5, 4.0), strict=True):
-        holes.append(Bar(triple(a), triple(b), (ra * k, 6.5 * k), (rb * k, 5.0 * k)))
+        holes.append(Bar(a, b, (ra * k, 6.5 * k), (rb * k, 5.0 * k)))
     up = frames[0][1]
-    holes.append(Bar(triple(canal[0]), triple(canal[0] + up[:, 2] * 22), (13 * k, 7 * k), (15 * k, 10 * k)))
-    holes.append(Ellipsoid(triple(up[:, 2] * 22.5), (24 * k, 22 * k, 22.0), up))
-    canvas = Canvas(*outer_box(solid), step)
+    holes.append(Bar(canal[0], canal[0] + up[:, 2] * 22, (13 * k, 7 * k), (15 * k, 10 * k)))
+    holes.append(Ellipsoid(up[:, 2] * 22.5, (24 * k, 22 * k, 22.0), up))
+    canvas = Canvas(*outer_box(solid), step, margin=9.0)
     canvas.unite_all(solid, 7.0)
     for hole in holes:
         canvas.cut(hole, 2.0)
@@ -157,28 +155,20 @@ def _wings(
         outer = top + axes @ np.array([side * (width - thick * 0.75), back, -drop])
         follow = bottom + lower @ np.array([side * (after - thick * 0.7), back * 0.8, -drop * 0.7])
         tall = 0.5 * float(np.linalg.norm(top - bottom)) + 2.0
-        found.append(
-            Bar(triple(inner), triple(outer), (tall, thick * 0.85), (tall, thick), triple(axes[:, 2]))
-        )
+        found.append(Bar(inner, outer, (tall, thick * 0.85), (tall, thick), axes[:, 2]))
         if row < 4:
-            found.append(
-                Bar(triple(outer), triple(follow), (thick * 0.8, thick * 0.9), (thick * 0.6, thick * 0.7))
-            )
+            found.append(Bar(outer, follow, (thick * 0.8, thick * 0.9), (thick * 0.6, thick * 0.7)))
         roof = top + axes @ np.array([0.0, (32.0 - 4.6 * row) * k, -drop])
         wall = top + axes @ np.array([side * width * 0.5, (24.0 - 3.4 * row) * k, -drop])
-        found.append(
-            Bar(triple(wall), triple(roof), (tall * 0.9, 3.2), (tall * 0.8, 3.0), triple(axes[:, 2]))
-        )
-        found.append(
-            Bar(triple(inner), triple(wall), (tall * 0.8, 5.5), (tall * 0.8, 4.5), triple(axes[:, 2]))
-        )
+        found.append(Bar(wall, roof, (tall * 0.9, 3.2), (tall * 0.8, 3.0), axes[:, 2]))
+        found.append(Bar(inner, wall, (tall * 0.8, 5.5), (tall * 0.8, 4.5), axes[:, 2]))
     return found
 
 
 def _crest(row: int, top: FloatArray, axes: FloatArray, k: float) -> Primitive:
     """A spinous tubercle."""
     tip = top + axes @ np.array([0.0, (38.0 - 5.8 * row) * k, -13.0])
-    return Ellipsoid(triple(tip), (3.6, (6.5 - row) * k, 8.5), axes)
+    return Ellipsoid(tip, (3.6, (6.5 - row) * k, 8.5), axes)
 
 
 def _foramina(row: int, bottom: FloatArray, lower: FloatArray, k: float) -> list[Primitive]:
@@ -214,6 +204,6 @@ def coccyx_field(spine: Spine, step: float) -> Field:
         )
         end = at + down * length * k
         wide = (9.5, 6.5, 4.8, 3.6)[row] * k
-        solid.append(Bar(triple(at), triple(end - down * 2.5), (wide, 3.6 * k), (wide * 0.75, 3.2 * k)))
+        solid.append(Bar(at, end - down * 2.5, (wide, 3.6 * k), (wide * 0.75, 3.2 * k)))
         at = end
     return Canvas(*outer_box(solid), step).unite_all(solid, 2.5).field()

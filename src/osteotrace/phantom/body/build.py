@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import numpy as np
 
-from osteotrace.phantom.body import axial, canal, contour, labels, pelvis, shoulder, soft, thorax, tissues, vertebra, viscera
+from osteotrace.phantom.body import (
+    axial,
+    belly_organs,
+    canal,
+    cavities,
+    chest_organs,
+    contour,
+    labels,
+    limbs,
+    pelvis,
+    shoulder,
+    soft,
+    thorax,
+    tissues,
+    vertebra,
+)
 from osteotrace.phantom.body.contour import Sections
 from osteotrace.phantom.body.options import BodyOptions
 from osteotrace.phantom.body.spine_curve import Spine, build_spine, drawn_size
@@ -65,19 +81,15 @@ def build_body(options: BodyOptions, seed: int) -> Body:
         In a frame of its own (LPS mm, supine); its origin is the middle of the endplate of S1.
     """
     plan = plan_of(options, seed)
-    jobs: list[Callable[[], list[Bone] | list[Part]]] = [
-        lambda: _soft_parts(plan),
-        lambda: _pelvis(plan),
-        lambda: _discs(plan),
-        lambda: _nerves(plan),
-        lambda: _girdle(plan),
-        lambda: _thorax(plan),
-        *(lambda level=v.level: [_vertebra(plan, level)] for v in plan.spine.vertebrae),  # type: ignore[misc]
+    jobs: list[Callable[[], Sequence[Bone | Part]]] = [
+        partial(make, plan)
+        for make in (_soft_parts, _pelvis, _discs, _nerves, _girdle, _thorax, _extremities)
     ]
+    jobs += [partial(_vertebra, plan, v.level) for v in plan.spine.vertebrae]
     with ThreadPoolExecutor(_THREADS) as pool:
         done = list(pool.map(lambda job: job(), jobs))
-    soft_parts, pelvic, discs, nerves, girdle, chest, *spine = done
-    made = [*pelvic, *girdle, *chest, *(item for group in spine for item in group)]
+    soft_parts, pelvic, discs, nerves, girdle, chest, distal, *spine = done
+    made = [*pelvic, *girdle, *chest, *distal, *(item for group in spine for item in group)]
     bones = [item for item in made if isinstance(item, Bone)]
     over = [item for item in made if isinstance(item, Part)]
     parts = [*soft_parts, *discs, *nerves, *(bone.part for bone in bones), *over]
@@ -97,10 +109,19 @@ def plan_of(options: BodyOptions, seed: int) -> Plan:
     chest = thorax.chest_of(spine, options)
     ribs = thorax.ribs_of(spine, chest, options)
     cage = contour.rib_cage(spine, chest, ribs)
-    return Plan(person, options, spine, chest, ribs, cage, tissues.of_person(person, generator(seed, "tissues")), seed)
+    return Plan(
+        person, options, spine, chest, ribs, cage, tissues.of_person(person, generator(seed, "tissues")), seed
+    )
 
 
-def soft_part(name: str, carrier: str, field: Field, fill: Material, shell: Material | None = None, shell_mm: float = 0.0) -> Part:
+def soft_part(
+    name: str,
+    carrier: str,
+    field: Field,
+    fill: Material,
+    shell: Material | None = None,
+    shell_mm: float = 0.0,
+) -> Part:
     """A part that is no bone."""
     return Part(name, labels.number_of(name), carrier, field, fill, shell, shell_mm)
 
@@ -137,13 +158,17 @@ def shell_of(plan_tissues: Mapping[str, Material], kind: str) -> tuple[Material,
     return plan_tissues[name], tissues.constants()[f"{kind}_shell_mm"]
 
 
-def _vertebra(plan: Plan, level: str) -> Bone:
+def _vertebra(plan: Plan, level: str) -> list[Bone]:
     v = plan.spine.of(level)
     draw = {"C1": axial.atlas_fields, "C2": axial.axis_fields}.get(level, vertebra.vertebra_fields)
     whole, front, rear = draw(v, _BONE_MM)
     marrow = tissues.marrow_of(level, plan.tissues)
     pieces = (("body", front), ("posterior", rear))
-    return bone_of(f"vertebrae_{level}", whole, marrow, shell_of(plan.tissues, "vertebra"), v.centre, v.axes, pieces)
+    return [
+        bone_of(
+            f"vertebrae_{level}", whole, marrow, shell_of(plan.tissues, "vertebra"), v.centre, v.axes, pieces
+        )
+    ]
 
 
 def _pelvis(plan: Plan) -> list[Bone | Part]:
@@ -154,7 +179,12 @@ def _pelvis(plan: Plan) -> list[Bone | Part]:
     centre = top - axes[:, 2] * 12.0
     found: list[Bone | Part] = [
         bone_of("sacrum", sacrum, marrow["sacrum"], (flat[0], flat[1] * 0.8), centre, axes),
-        bone_of("coccyx", axial.coccyx_field(spine, _BONE_MM), marrow["coccyx"], shell_of(plan.tissues, "vertebra")),
+        bone_of(
+            "coccyx",
+            axial.coccyx_field(spine, _BONE_MM),
+            marrow["coccyx"],
+            shell_of(plan.tissues, "vertebra"),
+        ),
     ]
     hips = pelvis.hip_fields(spine, sacrum, _BONE_MM)
     femora, shafts = pelvis.femur_fields(spine, _LONG_MM)
@@ -175,8 +205,12 @@ def _girdle(plan: Plan) -> list[Bone | Part]:
     for row, side in enumerate(("left", "right")):
         found.append(bone_of(f"clavicula_{side}", clavicles[row], marrow["clavicle"], flat))
         found.append(bone_of(f"scapula_{side}", scapulae[row], marrow["scapula"], (flat[0], 1.0)))
-        found.append(bone_of(f"humerus_{side}", humeri[row], marrow["humerus"], shell_of(plan.tissues, "long")))
-        found.append(soft_part(f"humerus_{side}_cortex", f"humerus_{side}", shafts[row], plan.tissues["cortex"]))
+        found.append(
+            bone_of(f"humerus_{side}", humeri[row], marrow["humerus"], shell_of(plan.tissues, "long"))
+        )
+        found.append(
+            soft_part(f"humerus_{side}_cortex", f"humerus_{side}", shafts[row], plan.tissues["cortex"])
+        )
     skull = shoulder.skull_field(spine, _LONG_MM)
     found.append(bone_of("skull", skull, plan.tissues["diploe"], shell_of(plan.tissues, "skull")))
     return found
@@ -188,7 +222,7 @@ def _thorax(plan: Plan) -> list[Bone | Part]:
     found: list[Bone | Part] = []
     for rib in plan.ribs:
         name = f"rib_{'left' if rib.side > 0 else 'right'}_{rib.number}"
-        field = thorax.rib_field(rib, _BONE_MM)
+        field = thorax.rib_field(rib, _LONG_MM)
         found.append(bone_of(name, field, marrow, shell, hinge=np.asarray(rib.tube.line[0])))
     sternum = thorax.sternum_field(chest, _BONE_MM)
     found.append(bone_of("sternum", sternum, tissues.marrow_of("sternum", plan.tissues), (shell[0], 1.0)))
@@ -261,14 +295,19 @@ def _soft_parts(plan: Plan) -> list[Part]:
     skin = contour.trunk(spine, chest, plan.cage, person)
     outline = soft.outline_of(skin, spine, person)
     limb = contour.fat_mm(person, "limb")
-    outer = soft.envelope(spine, chest, outline.skin, (0.0, 0.0, 0.0))
+    outer = soft.envelope(spine, chest, outline.skin, (0.0, 0.0, 0.0), person)
     inner = soft.envelope(spine, chest, outline.muscle, (limb * 1.4, limb, 4.5))
-    room = viscera.cavities_of(spine, chest, plan.cage, outline.muscle, person)
-    thoracic, belly = viscera.cavity_fields(room)
+    room = cavities.cavities_of(spine, chest, plan.cage, outline.muscle, person)
+    thoracic, belly = cavities.cavity_fields(room)
     parts = [
         soft_part("skin", "wall", outer, t["fat"], t["skin"], 1.8),
         soft_part("body_wall_muscle", "wall", inner, t["muscle"]),
-        soft_part("body_wall_muscle_fat", "wall", soft.septa(inner, 1.8, (26, 20, 60), 1.0, plan.rng("wall fat")), t["fat"]),
+        soft_part(
+            "body_wall_muscle_fat",
+            "wall",
+            soft.septa(inner, 1.8, (26, 20, 60), 1.0, plan.rng("wall fat")),
+            t["fat"],
+        ),
         *_arms(plan, limb),
         soft_part("thoracic_cavity", "viscera", thoracic, t["visceral_fat"]),
         soft_part("abdominal_cavity", "viscera", belly, t["visceral_fat"]),
@@ -278,12 +317,38 @@ def _soft_parts(plan: Plan) -> list[Part]:
 
 
 def _arms(plan: Plan, fat: float) -> Iterable[Part]:
+    """Soft tissue of arms and lower legs, which moves with humerus and femur."""
+    spine, chest = plan.spine, plan.chest
+    shapes = (
+        ("arm", "humerus", soft.arm_fields(spine, chest, 0.0), soft.arm_fields(spine, chest, fat)),
+        (
+            "forearm",
+            "humerus",
+            limbs.arm_sleeves(spine, chest, 0.0),
+            limbs.arm_sleeves(spine, chest, fat * 0.6),
+        ),
+        ("leg", "femur", limbs.leg_sleeves(spine, 0.0), limbs.leg_sleeves(spine, fat)),
+    )
     t = plan.tissues
-    outer = soft.arm_fields(plan.spine, plan.chest, 0.0)
-    inner = soft.arm_fields(plan.spine, plan.chest, fat)
-    for row, side in enumerate(("left", "right")):
-        yield soft_part(f"arm_{side}", f"humerus_{side}", outer[row], t["fat"], t["skin"], 1.8)
-        yield soft_part(f"arm_{side}_muscle", f"humerus_{side}", inner[row], t["muscle"])
+    for name, bone, outer, inner in shapes:
+        for row, side in enumerate(("left", "right")):
+            yield soft_part(f"{name}_{side}", f"{bone}_{side}", outer[row], t["fat"], t["skin"], 1.8)
+            yield soft_part(f"{name}_{side}_muscle", f"{bone}_{side}", inner[row], t["muscle"])
+
+
+def _extremities(plan: Plan) -> list[Part]:
+    """Bones of forearms and lower legs: parts that move with humerus and femur."""
+    marrow, shell = tissues.marrow_of("femur", plan.tissues), shell_of(plan.tissues, "long")
+    groups = (
+        ("humerus", limbs.arm_bones(plan.spine, plan.chest)),
+        ("femur", limbs.leg_bones(plan.spine)),
+    )
+    return [
+        soft_part(f"{name}_{side}", f"{carrier}_{side}", fields[row], marrow, shell[0], shell[1] * 1.5)
+        for carrier, bones in groups
+        for name, fields in bones.items()
+        for row, side in enumerate(("left", "right"))
+    ]
 
 
 def _muscles(plan: Plan, wall: Field) -> list[Part]:
@@ -337,15 +402,15 @@ _FILLS: Final = {
 }
 
 
-def _viscera(plan: Plan, room: viscera.Cavities, belly: Field) -> list[Part]:
-    lungs = viscera.lung_fields(room)
+def _viscera(plan: Plan, room: cavities.Cavities, belly: Field) -> list[Part]:
+    lungs = chest_organs.lung_fields(room)
     fields = {
         **lungs,
-        "lung_vessels": viscera.lung_vessel_field(room, list(lungs.values()), plan.rng("lung vessels")),
-        **viscera.vessel_fields(room),
-        "heart": viscera.heart_field(room),
-        **viscera.airway_fields(room),
-        **viscera.organ_fields(room, belly, plan.rng("organs")),
+        "lung_vessels": chest_organs.lung_vessel_field(room, list(lungs.values()), plan.rng("lung vessels")),
+        **chest_organs.vessel_fields(room),
+        "heart": chest_organs.heart_field(room),
+        **chest_organs.airway_fields(room),
+        **belly_organs.organ_fields(room, belly, plan.rng("organs")),
     }
     return [viscus(name, field, plan.tissues) for name, field in fields.items()]
 

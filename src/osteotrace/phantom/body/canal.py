@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,17 +10,31 @@ from scipy.interpolate import CubicSpline
 
 from osteotrace.phantom.body.axial import sacral_canal
 from osteotrace.phantom.body.options import USUAL_LEVELS
-from osteotrace.phantom.body.shapes import Bar, Canvas, Primitive, ball_bar, smooth_max, triple
+from osteotrace.phantom.body.shapes import Bar, Canvas, Primitive, ball_bar, noise, outer_box, smooth_max
 from osteotrace.phantom.body.shoulder import cranial_cavity, skull_centre
 from osteotrace.phantom.body.spine_curve import Spine, Vertebra
-from osteotrace.phantom.body.vertebra import outer_box
 from osteotrace.phantom.field import Field
 from osteotrace.space import FloatArray
 
 _STEP_MM = 1.0
 # Half axes of the cord (left-right, front-back), mm: cervical and lumbar swelling, conus.
-_CORD = {"C1": (5.4, 4.4), "C5": (6.6, 3.9), "T1": (5.0, 3.6), "T6": (4.1, 3.4), "T10": (4.4, 3.7), "T12": (4.6, 3.9)}
-_SAC = {"C1": (11.5, 8.5), "C4": (10.0, 6.2), "T1": (8.2, 6.6), "T6": (7.2, 6.4), "T12": (8.8, 7.2), "L3": (8.8, 6.8), "L5": (7.6, 6.2)}
+_CORD = {
+    "C1": (5.4, 4.4),
+    "C5": (6.6, 3.9),
+    "T1": (5.0, 3.6),
+    "T6": (4.1, 3.4),
+    "T10": (4.4, 3.7),
+    "T12": (4.6, 3.9),
+}
+_SAC = {
+    "C1": (9.5, 7.5),
+    "C4": (10.0, 6.2),
+    "T1": (8.2, 6.6),
+    "T6": (7.2, 6.4),
+    "T12": (8.8, 7.2),
+    "L3": (8.8, 6.8),
+    "L5": (7.6, 6.2),
+}
 _SAC_OF_SACRUM = ((6.6, 5.0), (3.0, 2.6))
 _ROOTS = 9
 
@@ -54,7 +69,11 @@ class CanalLine:
         levels = [v.level for v in self.vertebrae]
         if level in levels:
             return float(levels.index(level))
-        away = {known: USUAL_LEVELS.index(level) - USUAL_LEVELS.index(known) for known in levels if known in USUAL_LEVELS}
+        away = {
+            known: USUAL_LEVELS.index(level) - USUAL_LEVELS.index(known)
+            for known in levels
+            if known in USUAL_LEVELS
+        }
         nearest = min(away, key=lambda known: abs(away[known]))
         return float(levels.index(nearest) + away[nearest])
 
@@ -81,7 +100,7 @@ def _radii(line: CanalLine, table: dict[str, tuple[float, float]], at: FloatArra
 
 def _tube(line: FloatArray, radii: FloatArray) -> list[Primitive]:
     return [
-        Bar(triple(a), triple(b), _pair(ra), _pair(rb))
+        Bar(a, b, _pair(ra), _pair(rb))
         for a, b, ra, rb in zip(line[:-1], line[1:], radii[:-1], radii[1:], strict=True)
     ]
 
@@ -106,7 +125,9 @@ def sac_field(line: CanalLine) -> Field:
     at = np.append(np.arange(line.start, stop - 0.2, 0.34), stop)
     radii = _radii(line, _SAC, at)
     low = at > line.last + 0.5
-    ends = [np.interp(at, [line.last + 0.5, line.last + 1.9], pair) for pair in zip(*_SAC_OF_SACRUM, strict=True)]
+    ends = [
+        np.interp(at, [line.last + 0.5, line.last + 1.9], pair) for pair in zip(*_SAC_OF_SACRUM, strict=True)
+    ]
     radii = np.where(low[:, None], np.column_stack(ends), radii)
     return _drawn(_tube(line.at(at), np.minimum(radii, line.half_sizes(at) - 1.2)))
 
@@ -145,7 +166,7 @@ def roots_field(line: CanalLine, rng: np.random.Generator) -> Field | None:
         points = line.at(at)
         points[:, 0] += sac[:, 0] * (0.25 * side + 0.5 * side * share + sway)
         points[:, 1] += sac[:, 1] * back
-        strands += [ball_bar(a, b, 0.75) for a, b in zip(points[:-1], points[1:], strict=True)]
+        strands += [ball_bar(a, b, 0.75) for a, b in itertools.pairwise(points)]
     return Canvas(*outer_box(strands), 0.75).unite_all(strands, 0.5).field(normalise=False)
 
 
@@ -162,8 +183,12 @@ def brain_fields(spine: Spine, rng: np.random.Generator) -> tuple[Field, Field]:
     centre = skull_centre(spine)
     shrunk = brain.values + 2.5
     x, _, z = brain.local()
-    fissure = 1.6 - np.abs(x - np.float32(0.0)) + np.maximum(centre[2] + 18 * k - z, 0) * 0.25
-    brain.values = smooth_max(shrunk, np.broadcast_to(fissure, brain.shape).astype(np.float32), 1.0)
+    fissure = np.minimum(np.float32(1.4) - np.abs(x), z - np.float32(centre[2] + 18 * k))
+    folds = noise(brain.shape, (9.0, 9.0, 9.0), rng)
+    steep = np.sqrt(sum(g * g for g in np.gradient(folds, step)))
+    sulci = np.minimum(1.1 - np.abs(folds) / np.maximum(steep, 0.03), shrunk + 13.0)
+    cut = np.maximum(np.broadcast_to(fissure, brain.shape), sulci)
+    brain.values = smooth_max(shrunk, np.asarray(cut, dtype=np.float32), 0.8)
     for side in (1, -1):
         a, b = centre + k * np.array([side * 9, -26, 12]), centre + k * np.array([side * 14, 24, 16])
         brain.cut(ball_bar(a, b, 5.0 * k, 6.0 * k), 1.0)

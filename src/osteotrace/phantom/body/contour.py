@@ -41,7 +41,9 @@ class Sections:
         a, b, c, d = (float(np.interp(z, self.z, k)) for k in knots)
         return a, b, c, d
 
-    def inset(self, side: FloatArray | float, front: FloatArray | float, back: FloatArray | float) -> Sections:
+    def inset(
+        self, side: FloatArray | float, front: FloatArray | float, back: FloatArray | float
+    ) -> Sections:
         """The sections made smaller, mm."""
         return Sections(
             self.z,
@@ -67,13 +69,13 @@ class Sections:
             )
             depth = (back - front) / 2
             u2, v2 = ((x - middle) / half) ** 2, ((y - (front + back) / 2) / depth) ** 2
-            k0 = (1 - self.squareness) * np.sqrt(u2 + v2) + self.squareness * (u2 * u2 + v2 * v2) ** np.float32(0.25)
+            k0 = (1 - self.squareness) * np.sqrt(u2 + v2) + self.squareness * (
+                u2 * u2 + v2 * v2
+            ) ** np.float32(0.25)
             side = (k0 - 1) * np.minimum(half, depth)
             return np.asarray(np.maximum(np.maximum(side, z - top), bottom - z), dtype=np.float32)
 
-        return Shape(
-            (-widest, float(self.front.min()), bottom), (widest, float(self.back.max()), top), of
-        )
+        return Shape((-widest, float(self.front.min()), bottom), (widest, float(self.back.max()), top), of)
 
 
 def obesity(person: Person) -> float:
@@ -106,7 +108,9 @@ def rib_cage(spine: Spine, chest: Chest, ribs: list[Rib]) -> Sections:
         left, right = near[:, 0].max(), near[:, 0].min()
         rows.append(((left + right) / 2, (left - right) / 2, chest.sternum_at(height)[1], near[:, 1].max()))
     middle, half, front, back = np.array(rows).T
-    half = np.minimum(half, np.interp(z, [spine.of("T3").centre[2], spine.of("T1").centre[2] + 12], [400, 38]))
+    half = np.minimum(
+        half, np.interp(z, [spine.of("T3").centre[2], spine.of("T1").centre[2] + 12], [400, 38])
+    )
     smooth = [ndimage.gaussian_filter1d(v, 2.0, mode="nearest") for v in (middle, half, front, back)]
     return Sections(z, *smooth)
 
@@ -120,27 +124,74 @@ def trunk(spine: Spine, chest: Chest, cage: Sections, person: Person) -> Section
     hips = (float(hip[0]) + 62 * k) * female + fat["hip"]
     belly = 96 * k + 2.2 * max(obesity(person), -4.0)
     rows: list[tuple[float, float, float, float, float]] = [
-        (float(hip[2]) - 100 * k, 0.0, hips * 0.45, float(pubis[1]) + 15, float(hip[1]) + 55 * k),
-        (float(hip[2]) - 60 * k, 0.0, hips - 4, float(pubis[1]) - 20, float(hip[1]) + 98 * k + fat["back"]),
-        (float(hip[2]) - 20 * k, 0.0, hips, float(pubis[1]) - 14 - fat["belly"] * 0.6, float(hip[1]) + 108 * k + fat["hip"] * 0.5),
-        (-20.0 * k, 0.0, 142 * k * female + fat["hip"], float(spine.of("L5").centre[1]) - belly, 88 * k + fat["back"]),
+        (float(hip[2]) - 80 * k, 0.0, hips * 0.5, float(pubis[1]) + 15, float(hip[1]) + 55 * k),
+        (float(hip[2]) - 50 * k, 0.0, hips - 4, float(pubis[1]) - 20, float(hip[1]) + 98 * k + fat["back"]),
+        (
+            float(hip[2]) - 20 * k,
+            0.0,
+            hips,
+            float(pubis[1]) - 14 - fat["belly"] * 0.6,
+            float(hip[1]) + 108 * k + fat["hip"] * 0.5,
+        ),
+        (
+            -20.0 * k,
+            0.0,
+            142 * k * female + fat["hip"],
+            float(spine.of("L5").centre[1]) - belly,
+            88 * k + fat["back"],
+        ),
     ]
     for level in ("L4", "L2", "T12"):
         v = spine.of(level)
-        rear = float(v.centre[1]) + v.sizes["depth"] / 2 + v.sizes["canal_depth"] + v.sizes["spinous_length"] + 4
+        rear = (
+            float(v.centre[1]) + v.sizes["depth"] / 2 + v.sizes["canal_depth"] + v.sizes["spinous_length"] + 4
+        )
         side = 120 * k + fat["belly"] + 8 + 1.2 * max(obesity(person), 0.0)
         front = float(v.centre[1]) - belly - (8.0 if level == "T12" else 14.0) * k
         rows.append((float(v.centre[2]), float(v.centre[0]) * 0.6, side, front, rear + fat["back"]))
     for level in ("T10", "T8", "T6", "T4"):
         v = spine.of(level)
         middle, half, front, back = cage.at(float(v.centre[2]))
-        rows.append((float(v.centre[2]), middle, half + 16 * k + fat["chest"], front - 16 - fat["chest"], back + 26 * k + fat["back"]))
-    for level, half, ahead, behind in (("T2", 112, 60, 66), ("T1", 82, 58, 60), ("C7", 64, 62, 58), ("C5", 56, 60, 58), ("C3", 55, 56, 62)):
+        rows.append(
+            (
+                float(v.centre[2]),
+                middle,
+                half + 16 * k + fat["chest"],
+                front - 16 - fat["chest"],
+                back + 26 * k + fat["back"],
+            )
+        )
+    for level, half, ahead, behind in (
+        ("T2", 112, 60, 66),
+        ("T1", 82, 58, 60),
+        ("C7", 64, 62, 58),
+        ("C5", 56, 60, 58),
+        ("C3", 55, 56, 62),
+    ):
         v = spine.of(level)
         y = float(v.centre[1])
-        rows.append((float(v.centre[2]), float(v.centre[0]), half * k + fat["neck"], y - ahead * k - fat["neck"], y + behind * k + fat["neck"]))
-    rows.append((float(spine.of("C1").centre[2]) + 30, 0.0, 50 * k, float(spine.of("C1").centre[1]) - 45 * k, float(spine.of("C1").centre[1]) + 62 * k))
+        rows.append(
+            (
+                float(v.centre[2]),
+                float(v.centre[0]),
+                half * k + fat["neck"],
+                y - ahead * k - fat["neck"],
+                y + behind * k + fat["neck"],
+            )
+        )
+    rows.append(
+        (
+            float(spine.of("C1").centre[2]) + 30,
+            0.0,
+            50 * k,
+            float(spine.of("C1").centre[1]) - 45 * k,
+            float(spine.of("C1").centre[1]) + 62 * k,
+        )
+    )
     z, middle, half, front, back = np.array(sorted(rows)).T
     fine = np.arange(z[0], z[-1], _SECTION_MM)
-    smooth = [ndimage.gaussian_filter1d(np.interp(fine, z, v), 2.5, mode="nearest") for v in (middle, half, front, back)]
+    smooth = [
+        ndimage.gaussian_filter1d(np.interp(fine, z, v), 2.5, mode="nearest")
+        for v in (middle, half, front, back)
+    ]
     return Sections(fine, *smooth)

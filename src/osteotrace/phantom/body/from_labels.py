@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,10 +14,19 @@ from scipy import ndimage
 
 from osteotrace.errors import DeclarationError
 from osteotrace.phantom.body import contour, soft, tissues, vertebra
-from osteotrace.phantom.body.build import bone_of, canal_parts, disc_parts, generator, shell_of, soft_part, viscus
+from osteotrace.phantom.body.build import (
+    bone_of,
+    canal_parts,
+    disc_parts,
+    generator,
+    shell_of,
+    soft_part,
+    viscus,
+)
 from osteotrace.phantom.body.canal import CanalLine
 from osteotrace.phantom.body.label_map import LabelMap, label_map, shape_of, split, vertebrae_of
 from osteotrace.phantom.body.labels import TOTAL
+from osteotrace.phantom.body.options import USUAL_LEVELS
 from osteotrace.phantom.body.shapes import cropped
 from osteotrace.phantom.body.spine_curve import Vertebra
 from osteotrace.phantom.field import Field
@@ -30,10 +40,23 @@ _COARSE_MM: Final = 4.0
 _CLOSE_MM: Final = 48.0  # gaps between labels up to twice this are body
 _THREADS: Final = 2
 _MUSCLES: Final = ("gluteus", "autochthon", "iliopsoas")
-_LONG: Final = {"femur": (6.0, 120.0), "humerus": (4.0, 70.0)}  # cortex and its distance from the upper end, mm
+_LONG: Final = {
+    "femur": (6.0, 120.0),
+    "humerus": (4.0, 70.0),
+}  # cortex and its distance from the upper end, mm
 _CHEST: Final = ("lung", "heart", "aorta", "pulmonary", "superior", "esophagus", "trachea", "brachiocephalic")
-_KINDS: Final = {"hip": "flat", "scapula": "flat", "clavicula": "flat", "sternum": "flat", "sacrum": "flat", "rib": "rib", "femur": "long", "humerus": "long", "skull": "skull"}
-_MARROW: Final = {"clavicula": "clavicle", "vertebrae": ""}
+_KINDS: Final = {
+    "hip": "flat",
+    "scapula": "flat",
+    "clavicula": "flat",
+    "sternum": "flat",
+    "sacrum": "flat",
+    "rib": "rib",
+    "femur": "long",
+    "humerus": "long",
+    "skull": "skull",
+}
+_MARROW: Final = {"clavicula": "clavicle"}
 
 
 def body_from_labels(source: Path | NiftiImage, person: Person, seed: int) -> Body:
@@ -57,7 +80,7 @@ def body_from_labels(source: Path | NiftiImage, person: Person, seed: int) -> Bo
     Raises
     ------
     DeclarationError
-        The map shows fewer than two vertebrae, or none of the classes.
+        The map shows fewer than two whole vertebrae.
     InputError
         The file cannot be read.
     """
@@ -65,23 +88,33 @@ def body_from_labels(source: Path | NiftiImage, person: Person, seed: int) -> Bo
     labels = label_map(image)
     where = source.name if isinstance(source, Path) else "label map"
     if sum(labels.has(name) for name in TOTAL if name.startswith("vertebrae_")) < 2:
-        raise DeclarationError(
-            "the label map shows fewer than two vertebrae",
-            where=where,
-            expected="TotalSegmentator's 117 classes",
-            remedy="give the labels of task total, version 2",
-        )
+        raise _too_little(where)
     of = tissues.of_person(person, generator(seed, "tissues"))
     shapes = _shapes(labels)
-    spine = vertebrae_of(labels, {name[10:]: f for name, f in shapes.items() if name.startswith("vertebrae_")})
+    spine = vertebrae_of(
+        labels, {name[10:]: f for name, f in shapes.items() if name.startswith("vertebrae_")}
+    )
+    if len(spine) < 2:
+        raise _too_little(where)
     bones = [_bone(name, field, spine, of) for name, field in shapes.items() if _is_bone(name)]
     bones.sort(key=lambda bone: -float(bone.centroid[2]))
     soft_parts = _soft(labels, shapes, person, of, seed)
-    discs = [part for upper, lower in zip(spine[:-1], spine[1:], strict=True) for part in _disc(upper, lower, person, of, seed)]
+    discs = [
+        part for upper, lower in itertools.pairwise(spine) for part in _disc(upper, lower, person, of, seed)
+    ]
     canal = canal_parts(_line(spine), of, generator(seed, "roots"))
     cortices = [_cortex(bone, of) for bone in bones if bone.name.split("_")[0] in _LONG]
     parts = (*soft_parts, *discs, *canal, *(bone.part for bone in bones), *cortices)
     return Body(person, parts, tuple(bones))
+
+
+def _too_little(where: str) -> DeclarationError:
+    return DeclarationError(
+        "the label map shows fewer than two whole vertebrae",
+        where=where,
+        expected="TotalSegmentator's 117 classes",
+        remedy="give the labels of task total, version 2",
+    )
 
 
 def _is_bone(name: str) -> bool:
@@ -91,7 +124,9 @@ def _is_bone(name: str) -> bool:
 
 def _shapes(labels: LabelMap) -> dict[str, Field]:
     """Shapes of all classes; the first sacral vertebra belongs to the sacrum."""
-    groups = {name: (name,) for name in TOTAL if labels.has(name) and name not in ("sacrum", "vertebrae_S1")}
+    groups: dict[str, tuple[str, ...]] = {
+        name: (name,) for name in TOTAL if labels.has(name) and name not in ("sacrum", "vertebrae_S1")
+    }
     if labels.has("sacrum") or labels.has("vertebrae_S1"):
         groups["sacrum"] = ("sacrum", "vertebrae_S1")
     groups.pop("spinal_cord", None)
@@ -111,6 +146,9 @@ def _bone(name: str, field: Field, spine: tuple[Vertebra, ...], of: Mapping[str,
         v = known[name]
         marrow = tissues.marrow_of(v.level, of)
         return bone_of(name, field, marrow, shell, v.centre, v.axes, split(v, field))
+    if first == "vertebrae":  # cut by the border: it stands like its neighbour
+        nearest = min(spine, key=lambda v: abs(USUAL_LEVELS.index(v.level) - USUAL_LEVELS.index(name[10:])))
+        return bone_of(name, field, tissues.marrow_of(name[10:], of), shell, axes=nearest.axes)
     marrow = of["diploe"] if first == "skull" else tissues.marrow_of(_MARROW.get(first, first), of)
     hinge = _rib_head(field, spine) if first == "rib" else None
     return bone_of(name, field, marrow, shell, hinge=hinge)
@@ -130,11 +168,17 @@ def _cortex(bone: Bone, of: Mapping[str, Material]) -> Part:
     field = bone.part.shape
     z = field.lattice_points()[..., 2]
     top = float(z[field.values < 0].max()) - below
-    values = np.maximum(np.maximum(field.values, -(field.values + np.float32(wall))), (z - top).astype(np.float32))
-    return soft_part(f"{bone.name}_cortex", bone.name, cropped(Field(values, field.origin, field.step)), of["cortex"])
+    values = np.maximum(
+        np.maximum(field.values, -(field.values + np.float32(wall))), (z - top).astype(np.float32)
+    )
+    return soft_part(
+        f"{bone.name}_cortex", bone.name, cropped(Field(values, field.origin, field.step)), of["cortex"]
+    )
 
 
-def _disc(upper: Vertebra, lower: Vertebra, person: Person, of: Mapping[str, Material], seed: int) -> list[Part]:
+def _disc(
+    upper: Vertebra, lower: Vertebra, person: Person, of: Mapping[str, Material], seed: int
+) -> list[Part]:
     name = f"intervertebral_disc_{upper.level}_{lower.level}"
     whole, core = vertebra.disc_fields(upper, lower, _BONE_MM)
     return disc_parts(name, whole, core, person, of, generator(seed, name), worn=False)
@@ -149,7 +193,9 @@ def _line(spine: tuple[Vertebra, ...]) -> CanalLine:
     return CanalLine(spine, [above], [below, lower])
 
 
-def _soft(labels: LabelMap, shapes: Mapping[str, Field], person: Person, of: Mapping[str, Material], seed: int) -> list[Part]:
+def _soft(
+    labels: LabelMap, shapes: Mapping[str, Field], person: Person, of: Mapping[str, Material], seed: int
+) -> list[Part]:
     """Skin, fat, muscle wall, cavities, organs and named muscles, in the order of drawing."""
     arms = ("humerus_left", "humerus_right", "scapula_left", "scapula_right")
     fat = contour.fat_mm(person, "belly")
@@ -159,7 +205,11 @@ def _soft(labels: LabelMap, shapes: Mapping[str, Field], person: Person, of: Map
         soft_part("skin", "wall", outer, of["fat"], of["skin"], 1.8),
         soft_part("body_wall_muscle", "wall", cropped(wall, 6.0), of["muscle"]),
     ]
-    organs = [name for name in shapes if not _is_bone(name) and not name.startswith(_MUSCLES) and name not in ("brain", "costal_cartilages")]
+    organs = [
+        name
+        for name in shapes
+        if not _is_bone(name) and not name.startswith(_MUSCLES) and name not in ("brain", "costal_cartilages")
+    ]
     chest = [name for name in organs if name.startswith(_CHEST)]
     rest = [name for name in organs if name not in chest]
     for name, group in (("thoracic_cavity", chest), ("abdominal_cavity", rest)):
@@ -191,7 +241,9 @@ def _closed(labels: LabelMap, names: list[str], reach: float, margin: float) -> 
     inside = np.pad(inside, ((0, 0), (0, 0), (ahead, ahead)), mode="edge")
     step = (_COARSE_MM,) * 3
     grown = edt.edt(~inside, anisotropy=step, black_border=False) < reach
-    shrunk = edt.edt(grown, anisotropy=step, black_border=False) - edt.edt(~grown, anisotropy=step, black_border=False)
+    shrunk = edt.edt(grown, anisotropy=step, black_border=False) - edt.edt(
+        ~grown, anisotropy=step, black_border=False
+    )
     values = (reach - margin) - ndimage.gaussian_filter(shrunk.astype(np.float32), 1.5)
     keep = slice(ahead - 2, values.shape[2] - ahead + 2)
     origin = union.origin - np.array([ahead, ahead, 2]) * _COARSE_MM

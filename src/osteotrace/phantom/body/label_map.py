@@ -43,6 +43,11 @@ class LabelMap:
         """Whether a TotalSegmentator class is there."""
         return number_of(name) in self.boxes
 
+    def whole(self, name: str) -> bool:
+        """Whether a class ends inside of the map."""
+        box = self.boxes[number_of(name)]
+        return all(s.start > 0 and s.stop < n for s, n in zip(box, self.image.values.shape, strict=True))
+
     def points(self, name: str) -> FloatArray:
         """Centres of the voxels of a class, shape (n, 3), LPS mm."""
         box = self.boxes[number_of(name)]
@@ -98,12 +103,12 @@ def vertebrae_of(labels: LabelMap, fields: dict[str, Field]) -> tuple[Vertebra, 
     Parameters
     ----------
     fields : dict of str to Field
-        Shapes of the vertebrae, by level.
+        Shapes of the vertebrae, by level; one that the border of the map cuts gets no frame.
     """
-    levels = [level for level in USUAL_LEVELS if level in fields]
-    centres = np.array([_body_centre(fields[level]) for level in levels])
+    levels = [level for level in USUAL_LEVELS if level in fields and labels.whole(f"vertebrae_{level}")]
     if len(levels) < 2:
         return ()
+    centres = np.array([_body_centre(fields[level]) for level in levels])
     up = -np.gradient(centres, axis=0)
     up /= np.linalg.norm(up, axis=1, keepdims=True)
     cord = labels.points("spinal_cord") if labels.has("spinal_cord") else np.zeros((0, 3))

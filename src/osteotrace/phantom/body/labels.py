@@ -31,7 +31,11 @@ TOTAL: Final = (
 
 _NUMBERS: Final = {name: number for number, name in enumerate(TOTAL, start=1)}
 _SAME_AS: Final = {
-    **{f"{bone}_{side}_cortex": f"{bone}_{side}" for bone in ("femur", "humerus") for side in ("left", "right")},
+    **{
+        f"{bone}_{side}_cortex": f"{bone}_{side}"
+        for bone in ("femur", "humerus")
+        for side in ("left", "right")
+    },
     **{f"autochthon_{side}_fat": f"autochthon_{side}" for side in ("left", "right")},
     "colon_gas": "colon",
     "colon_stool": "colon",

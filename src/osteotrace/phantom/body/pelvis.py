@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from scipy.interpolate import CubicSpline
 
@@ -11,17 +13,17 @@ from osteotrace.phantom.body.shapes import (
     Ellipsoid,
     Primitive,
     Shape,
+    Spot,
     ball_bar,
-    normalised,
     cropped,
+    normalised,
+    outer_box,
     sheet_distance,
     smooth_max,
     smooth_min,
-    triple,
 )
 from osteotrace.phantom.body.spine_curve import Spine, turned
-from osteotrace.phantom.body.vertebra import outer_box
-from osteotrace.phantom.field import Field
+from osteotrace.phantom.field import Field, Float32Array
 from osteotrace.space import FloatArray
 
 # Left hip bone of an adult of 1.70 m from the middle of the endplate of S1, with a sacral slope of 38 degrees.
@@ -71,16 +73,16 @@ def hip_fields(spine: Spine, sacrum: Field, step: float) -> tuple[Field, Field]:
     wing = sheet_distance(canvas, _wing_points(k) @ axes.T) - 2.7
     canvas.values = smooth_min(canvas.values, np.minimum(wing, 10.0), 9.0)
     centre = tuple(k * np.array(_HIP_CENTRE))
-    canvas.cut(Ellipsoid(triple(centre), (_ACETABULUM_MM * k,) * 3), 1.5)
+    canvas.cut(Ellipsoid(centre, (_ACETABULUM_MM * k,) * 3), 1.5)
     mouth = np.array(centre) + np.array((26.0, -8.0, -14.0)) * k
-    canvas.cut(Bar(triple(centre), triple(mouth), (22 * k, 22 * k), (27 * k, 27 * k)), 3.0)
+    canvas.cut(Bar(centre, mouth, (22 * k, 22 * k), (27 * k, 27 * k)), 3.0)
     canvas.cut(_obturator(k), 3.0)
     values = smooth_max(canvas.values, _GAP_OF_JOINT_MM - _on_lattice(sacrum, canvas), 1.0)
     left = cropped(Field(normalised(values, step), canvas.origin, step))
     return left, mirrored(left)
 
 
-def _on_lattice(field: Field, canvas: Canvas) -> np.ndarray:
+def _on_lattice(field: Field, canvas: Canvas) -> Float32Array:
     """Values of a field of the same step and lattice on a canvas; far where it has none."""
     found = np.full(canvas.shape, 10.0, dtype=np.float32)
     shift = np.round((field.origin - canvas.origin) / canvas.step).astype(int)
@@ -116,36 +118,36 @@ def _hip_shapes(k: float) -> list[Primitive]:
     hip, tuber, pubis = (k * np.array(x) for x in (_HIP_CENTRE, _TUBER, _PUBIS))
     brim = [k * np.array(point, float) for point in _BRIM]
     fine = CubicSpline(np.arange(len(p)), np.array(p))(np.linspace(0, len(p) - 1, 19))
-    crest: list[Primitive] = [ball_bar(a, b, 4.8 * k) for a, b in zip(fine[:-1], fine[1:], strict=True)]
+    crest: list[Primitive] = [ball_bar(a, b, 4.8 * k) for a, b in itertools.pairwise(fine)]
     rear = k * np.array([[56, 54, -12], [54, 52, -40], [58, 36, -34]])
     thick: list[Primitive] = [
         ball_bar(rear[0], rear[1], 8.5 * k, 8.0 * k),
         ball_bar(rear[2], brim[4] + (0, 0, 4 * k), 7.5 * k, 7.0 * k),
-        *[ball_bar(a, b, 7.0 * k, 7.0 * k) for a, b in zip(brim[2:5], brim[3:6], strict=True)],
+        *[ball_bar(a, b, 7.0 * k, 7.0 * k) for a, b in itertools.pairwise(brim)],
         ball_bar(p[0] + (-2, 2, -3), brim[0] + (0, 0, 2), 5.0 * k, 7.5 * k),
     ]
     socket: list[Primitive] = [
-        Ellipsoid(triple(hip + k * np.array([-6, 3, 4])), (30 * k, 32 * k, 33 * k)),
+        Ellipsoid(hip + k * np.array([-6, 3, 4]), (30 * k, 32 * k, 33 * k)),
     ]
     ischium_top = hip + k * np.array([-14, 24, -22])
     lower = tuber + k * np.array([-10, -14, -2])
     pubic: list[Primitive] = [
         Bar(
-            triple(hip + k * np.array([-20, -22, -6])),
-            triple(pubis + k * np.array([8, 0, 4])),
+            hip + k * np.array([-20, -22, -6]),
+            pubis + k * np.array([8, 0, 4]),
             (9 * k, 8 * k),
             (8 * k, 6.5 * k),
             (0, 0, 1),
         ),
         Bar(
-            triple(pubis + k * np.array([0, 0, 8])),
-            triple(pubis + k * np.array([-1, 6, -18])),
+            pubis + k * np.array([0, 0, 8]),
+            pubis + k * np.array([-1, 6, -18]),
             (9.5 * k, 7 * k),
             (8 * k, 6 * k),
         ),
-        Bar(triple(pubis + k * np.array([6, 8, -18])), triple(lower), (4.5 * k, 7.5 * k), (5 * k, 9 * k)),
-        Bar(triple(ischium_top), triple(tuber), (13 * k, 12 * k), (13 * k, 12 * k)),
-        Ellipsoid(triple(tuber), (13 * k, 16 * k, 17 * k)),
+        Bar(pubis + k * np.array([6, 8, -18]), lower, (4.5 * k, 7.5 * k), (5 * k, 9 * k)),
+        Bar(ischium_top, tuber, (13 * k, 12 * k), (13 * k, 12 * k)),
+        Ellipsoid(tuber, (13 * k, 16 * k, 17 * k)),
         ball_bar(hip + k * np.array([-20, 28, 2]), hip + k * np.array([-37, 50, -4]), 8.0 * k, 2.6 * k),
         ball_bar(hip + k * np.array([-16, 18, 16]), brim[3], 11.0 * k, 8.0 * k),
     ]
@@ -155,39 +157,39 @@ def _hip_shapes(k: float) -> list[Primitive]:
 def _obturator(k: float) -> Shape:
     """The obturator foramen."""
     a, b = k * np.array([50, -44, -122]), k * np.array([48, -24, -148])
-    wide = Bar(triple(a), triple(b), (16 * k, 15 * k), (15 * k, 13 * k))
+    wide = Bar(a, b, (16 * k, 15 * k), (15 * k, 13 * k))
     low, high = wide.box
-    return Shape(triple(low), triple(high), wide.distance)
+    return Shape(low, high, wide.distance)
 
 
 def femur_fields(spine: Spine, step: float) -> tuple[tuple[Field, Field], tuple[Field, Field]]:
     """Left and right femur; left and right thick cortex of the shaft."""
     k, hip = spine.scale, hip_centre(spine)
-    at = lambda x, y, z: hip + k * np.array([x, y, z], dtype=float)  # noqa: E731
+    at = Spot(hip, k)
     shaft = _shaft_line(hip, k)
     radii = (
         np.interp(np.linspace(0, 1, len(shaft)), [0, 0.1, 0.3, 0.7, 0.85, 1], [17, 15, 13.5, 14, 18, 26]) * k
     )
-    solid: list[Primitive] = [
+    rod: list[Primitive] = [
         ball_bar(a, b, ra, rb)
         for a, b, ra, rb in zip(shaft[:-1], shaft[1:], radii[:-1], radii[1:], strict=True)
     ]
-    solid += [
-        Bar(triple(hip), triple(at(40, 9, -32)), (15 * k, 12.5 * k), (19 * k, 13 * k), (0, 0, 1)),
-        Ellipsoid(triple(at(46, 16, -12)), (12 * k, 15 * k, 20 * k)),
-        Ellipsoid(triple(at(24, 22, -62)), (9 * k, 9 * k, 11 * k)),
-        Bar(triple(at(44, 12, -34)), triple(shaft[2]), (15 * k, 15 * k), (15 * k, 15 * k)),
+    solid: list[Primitive] = [
+        Bar(hip, at(40, 9, -32), (15 * k, 12.5 * k), (19 * k, 13 * k), (0, 0, 1)),
+        Ellipsoid(at(46, 16, -12), (12 * k, 15 * k, 20 * k)),
+        Ellipsoid(at(24, 22, -62), (9 * k, 9 * k, 11 * k)),
+        Bar(at(44, 12, -34), shaft[2], (15 * k, 15 * k), (15 * k, 15 * k)),
     ]
     knee = shaft[-1]
     for side in (1.0, -1.0):
-        solid.append(Ellipsoid(triple(knee + k * np.array([side * 23, 10, -12])), (16 * k, 29 * k, 21 * k)))
-    canvas = Canvas(*outer_box([*solid, Ellipsoid(triple(hip), (_HEAD_MM * k,) * 3)]), step)
-    canvas.unite_all(solid, 8.0)
-    canvas.unite(Ellipsoid(triple(hip), (_HEAD_MM * k,) * 3), 3.0)
+        solid.append(Ellipsoid(knee + k * np.array([side * 23, 10, -12]), (16 * k, 29 * k, 21 * k)))
+    canvas = Canvas(*outer_box([*rod, *solid, Ellipsoid(hip, (_HEAD_MM * k,) * 3)]), step)
+    canvas.unite_all(rod, 0.3).unite_all(solid, 8.0)
+    canvas.unite(Ellipsoid(hip, (_HEAD_MM * k,) * 3), 3.0)
     canvas.cut(
         Bar(
-            triple(knee + k * np.array([0, 18, -30])),
-            triple(knee + k * np.array([0, 34, -5])),
+            knee + k * np.array([0, 18, -30]),
+            knee + k * np.array([0, 34, -5]),
             (8 * k, 12 * k),
             (9 * k, 14 * k),
         ),
@@ -216,7 +218,7 @@ def _shaft_cortex(bone: Field, shaft: FloatArray, radii: FloatArray) -> Field:
         )
     ]
     low, high = outer_box(list(cavity[1:12]))
-    canvas = Canvas(low - 8, high + 8, bone.step, margin=0.0)
+    canvas = Canvas(low - 15, high + 15, bone.step, margin=0.0)
     canvas.unite_all(cavity, 0.0)
     ends = np.maximum(canvas.local()[2] - shaft[1][2], shaft[12][2] - canvas.local()[2])
     solid = np.maximum(_on_lattice(bone, canvas), ends)

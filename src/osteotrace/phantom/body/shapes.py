@@ -14,6 +14,7 @@ import edt
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import ndimage
+from scipy.interpolate import CubicSpline
 
 from osteotrace.phantom.field import Field, Float32Array
 from osteotrace.space import FloatArray
@@ -23,6 +24,7 @@ FAR_MM = 10.0
 REACH_MM = 5.0
 """A primitive is drawn this far around its box."""
 
+Point: TypeAlias = tuple[float, float, float] | FloatArray
 Coordinates: TypeAlias = tuple[Float32Array, Float32Array, Float32Array]
 Box: TypeAlias = tuple[FloatArray, FloatArray]
 
@@ -64,7 +66,7 @@ def _scaled(parts: Sequence[Float32Array], radii: Sequence[Float32Array | float]
 class Ellipsoid:
     """Ellipsoid along the local axes, or along the columns of `axes`."""
 
-    centre: tuple[float, float, float]
+    centre: Point
     radii: tuple[float, float, float]
     axes: FloatArray | None = None
 
@@ -96,11 +98,11 @@ class Bar:
         Half axes of the section at both ends, mm.
     """
 
-    a: tuple[float, float, float]
-    b: tuple[float, float, float]
+    a: Point
+    b: Point
     radii_a: tuple[float, float]
     radii_b: tuple[float, float]
-    wide: tuple[float, float, float] = (1.0, 0.0, 0.0)
+    wide: Point = (1.0, 0.0, 0.0)
 
     @property
     def box(self) -> Box:
@@ -125,18 +127,38 @@ class Bar:
         return _scaled((s - inside, w, t), (np.minimum(first, second), first, second))
 
 
-def ball_bar(a: ArrayLike, b: ArrayLike, radius_a: float, radius_b: float | None = None) -> Bar:
+def ball_bar(a: Point, b: Point, radius_a: float, radius_b: float | None = None) -> Bar:
     """A round bar."""
     end = radius_a if radius_b is None else radius_b
     direction = np.asarray(b, dtype=float) - np.asarray(a, dtype=float)
     wide = np.eye(3)[int(np.argmin(np.abs(direction)))]
-    return Bar(triple(a), triple(b), (radius_a, radius_a), (end, end), triple(wide))
+    return Bar(a, b, (radius_a, radius_a), (end, end), wide)
 
 
-def triple(values: ArrayLike) -> tuple[float, float, float]:
-    """Three plain numbers."""
-    x, y, z = np.asarray(values, dtype=float)
-    return float(x), float(y), float(z)
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """Points around a landmark, in steps scaled to the person's size.
+
+    Attributes
+    ----------
+    centre : ndarray, shape (3,)
+    scale : float
+        Millimetres of a step.
+    side : float
+        -1 mirrors left and right.
+    axes : ndarray, shape (3, 3), or None
+        Directions of the steps as columns.
+    """
+
+    centre: FloatArray
+    scale: float
+    side: float = 1.0
+    axes: FloatArray | None = None
+
+    def __call__(self, left: float, back: float, up: float) -> FloatArray:
+        """The point so many steps to the left, back and up, shape (3,)."""
+        steps = self.scale * np.array([self.side * left, back, up])
+        return np.asarray(self.centre + (steps if self.axes is None else self.axes @ steps))
 
 
 def _project(at: Coordinates, start: FloatArray, directions: Sequence[FloatArray]) -> list[Float32Array]:
@@ -151,8 +173,8 @@ def _project(at: Coordinates, start: FloatArray, directions: Sequence[FloatArray
 class Shape:
     """Any function of local coordinates, with its box."""
 
-    low: tuple[float, float, float]
-    high: tuple[float, float, float]
+    low: Point
+    high: Point
     of: Callable[[Coordinates], Float32Array]
 
     @property
@@ -185,11 +207,11 @@ class Tube:
         """The tube as short bars."""
         return [
             Bar(
-                triple(self.line[i]),
-                triple(self.line[i + 1]),
+                self.line[i],
+                self.line[i + 1],
                 (float(self.radii[i, 0]), float(self.radii[i, 1])),
                 (float(self.radii[i + 1, 0]), float(self.radii[i + 1, 1])),
-                triple(self.wide[i] + self.wide[i + 1]),
+                self.wide[i] + self.wide[i + 1],
             )
             for i in range(len(self.line) - 1)
         ]
@@ -215,7 +237,7 @@ class Canvas:
         step: float,
         centre: ArrayLike = (0.0, 0.0, 0.0),
         axes: FloatArray | None = None,
-        margin: float = 4.5,
+        margin: float = 6.5,
         far: float = FAR_MM,
     ) -> None:
         self.far = np.float32(far)
@@ -280,10 +302,10 @@ class Canvas:
             self.values[window] = smooth_max(self.values[window], -near, blend)
         return self
 
-    def field(self, *, normalise: bool = True) -> Field:
-        """The field, cropped to `REACH_MM` around the shape, with |gradient| mended near the surface."""
+    def field(self, *, normalise: bool = True, margin: float = 4.0) -> Field:
+        """The field, cropped to a margin around the shape, with |gradient| mended near the surface."""
         values = normalised(self.values, self.step) if normalise else self.values
-        return cropped(Field(values, self.origin, self.step))
+        return cropped(Field(values, self.origin, self.step), margin)
 
 
 def normalised(values: Float32Array, step: float) -> Float32Array:
@@ -375,3 +397,26 @@ def sampled(field: Field, lines: Sequence[FloatArray]) -> Float32Array:
     """Values of a field on the lattice of three lines of coordinates, mm."""
     index = [(np.asarray(line) - o) / field.step for line, o in zip(lines, field.origin, strict=True)]
     return along_lines(field.values, index)
+
+
+def outer_box(shapes: Sequence[Primitive]) -> tuple[FloatArray, FloatArray]:
+    """Box that holds all shapes, local."""
+    boxes = [shape.box for shape in shapes]
+    return np.min([b[0] for b in boxes], axis=0), np.max([b[1] for b in boxes], axis=0)
+
+
+def drawn(shapes: Sequence[Primitive], step: float, blend: float) -> Field:
+    """The union of some primitives of the body frame, with fillets."""
+    return Canvas(*outer_box(shapes), step).unite_all(shapes, blend).field()
+
+
+def tube(points: FloatArray, radii: FloatArray | float, samples: int = 24) -> list[Primitive]:
+    """A round tube through points, shape (n, 3)."""
+    t = np.linspace(0, 1, len(points))
+    fine = np.linspace(0, 1, samples)
+    line = CubicSpline(t, points)(fine)
+    r = np.interp(fine, t, np.broadcast_to(radii, len(points)))
+    return [
+        ball_bar(a, b, float(ra), float(rb))
+        for a, b, ra, rb in zip(line[:-1], line[1:], r[:-1], r[1:], strict=True)
+    ]

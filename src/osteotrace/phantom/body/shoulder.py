@@ -11,17 +11,17 @@ from osteotrace.phantom.body.shapes import (
     Canvas,
     Ellipsoid,
     Primitive,
+    Spot,
     ball_bar,
     cropped,
     normalised,
+    outer_box,
     sheet_distance,
     smooth_max,
     smooth_min,
-    triple,
 )
 from osteotrace.phantom.body.spine_curve import Spine
 from osteotrace.phantom.body.thorax import Chest, Rib
-from osteotrace.phantom.body.vertebra import outer_box
 from osteotrace.phantom.field import Field
 from osteotrace.space import FloatArray
 
@@ -53,7 +53,7 @@ def clavicle_fields(spine: Spine, chest: Chest, step: float) -> tuple[Field, Fie
     flat = np.interp(np.linspace(0, 1, 12), [0, 0.2, 0.7, 1], [10.0, 6.5, 6.5, 10.0]) * k
     tall = np.interp(np.linspace(0, 1, 12), [0, 0.2, 0.7, 1], [9.5, 6.0, 5.5, 5.0]) * k
     bars: list[Primitive] = [
-        Bar(triple(a), triple(b), (f1, t1), (f2, t2), (0, 1, 0))
+        Bar(a, b, (f1, t1), (f2, t2), (0, 1, 0))
         for a, b, f1, t1, f2, t2 in zip(
             line[:-1], line[1:], flat[:-1], tall[:-1], flat[1:], tall[1:], strict=True
         )
@@ -74,17 +74,15 @@ def scapula_fields(spine: Spine, chest: Chest, ribs: list[Rib], step: float) -> 
     below = neck + np.array([-2.0, 4.0, -16.0]) * k
     above = neck + np.array([-4.0, 2.0, 16.0]) * k
     solid: list[Primitive] = [
-        Bar(triple(neck), triple(glenoid), (15 * k, 9 * k), (19 * k, 13 * k), (0, 0, 1)),
+        Bar(neck, glenoid, (15 * k, 9 * k), (19 * k, 13 * k), (0, 0, 1)),
         ball_bar(below, lower, 6.0 * k, 4.5 * k),
         ball_bar(upper, root, 2.6 * k),
         ball_bar(root, lower, 2.8 * k),
         ball_bar(above, upper, 3.0 * k, 2.4 * k),
+        Bar(root, crest - np.array([16, 2, 4]) * k, (3 * k, 4 * k), (8 * k, 5 * k), (0, 1, 0)),
         Bar(
-            triple(root), triple(crest - np.array([16, 2, 4]) * k), (3 * k, 4 * k), (8 * k, 5 * k), (0, 1, 0)
-        ),
-        Bar(
-            triple(crest - np.array([16, 2, 4]) * k),
-            triple(head + np.array([12, -2, 33]) * k),
+            crest - np.array([16, 2, 4]) * k,
+            head + np.array([12, -2, 33]) * k,
             (11 * k, 4.5 * k),
             (10 * k, 4.5 * k),
             (1, 0.4, 0),
@@ -104,7 +102,7 @@ def scapula_fields(spine: Spine, chest: Chest, ribs: list[Rib], step: float) -> 
     )
     blade = sheet_distance(canvas, plates) - 1.9
     canvas.values = smooth_min(canvas.values, np.minimum(blade, 10.0), 4.0)
-    canvas.cut(Ellipsoid(triple(head), ((_HUMERAL_HEAD_MM + 2.0) * k,) * 3), 1.0)
+    canvas.cut(Ellipsoid(head, ((_HUMERAL_HEAD_MM + 2.0) * k,) * 3), 1.0)
     left = canvas.field()
     return left, mirrored(left)
 
@@ -132,17 +130,17 @@ def humerus_fields(
     knots = head + np.array([[14, 2, -16], [28, 6, -80], [36, 12, -170], [42, 18, -250], [44, 20, -296]]) * k
     line = CubicSpline(np.linspace(0, 1, 5), knots)(np.linspace(0, 1, 12))
     radii = np.interp(np.linspace(0, 1, 12), [0, 0.15, 0.4, 0.8, 1], [19, 12.5, 11, 11, 13]) * k
-    solid: list[Primitive] = [
+    rod: list[Primitive] = [
         ball_bar(a, b, ra, rb)
         for a, b, ra, rb in zip(line[:-1], line[1:], radii[:-1], radii[1:], strict=True)
     ]
-    solid += [
-        Ellipsoid(triple(head), (_HUMERAL_HEAD_MM * k,) * 3),
-        Ellipsoid(triple(head + np.array([19, 4, -2]) * k), (10 * k, 14 * k, 16 * k)),
-        Ellipsoid(triple(line[-1]), (29 * k, 11 * k, 13 * k)),
+    solid: list[Primitive] = [
+        Ellipsoid(head, (_HUMERAL_HEAD_MM * k,) * 3),
+        Ellipsoid(head + np.array([19, 4, -2]) * k, (10 * k, 14 * k, 16 * k)),
+        Ellipsoid(line[-1], (29 * k, 11 * k, 13 * k)),
     ]
-    left = Canvas(*outer_box(solid), step).unite_all(solid, 4.0).field()
-    hollow = Canvas(*outer_box(solid), step)
+    left = Canvas(*outer_box([*rod, *solid]), step).unite_all(rod, 0.3).unite_all(solid, 4.0).field()
+    hollow = Canvas(*outer_box([*rod, *solid]), step)
     hollow.unite_all(
         [
             ball_bar(a, b, max(ra - 4.5, 2), max(rb - 4.5, 2))
@@ -150,7 +148,7 @@ def humerus_fields(
         ]
     )
     z = hollow.local()[2]
-    whole = Canvas(*outer_box(solid), step).unite_all(solid, 4.0)
+    whole = Canvas(*outer_box([*rod, *solid]), step).unite_all(rod, 0.3).unite_all(solid, 4.0)
     ends = np.maximum(z - line[2][2], line[-2][2] - z)
     wall = smooth_max(np.asarray(np.maximum(whole.values, ends), np.float32), -hollow.values, 0.5)
     cortex = cropped(Field(wall, whole.origin, step))
@@ -168,16 +166,16 @@ def cranial_cavity(spine: Spine) -> list[Primitive]:
     """Inside of the cranium: cerebrum on the two fossae, cerebellum behind."""
     k, c = spine.scale, skull_centre(spine)
     return [
-        Ellipsoid(triple(c + np.array([0, 0, 3]) * k), (67 * k, 83 * k, 58 * k)),
-        Ellipsoid(triple(c + np.array([0, 38, -34]) * k), (52 * k, 40 * k, 33 * k)),
-        Ellipsoid(triple(c + np.array([0, -12, -26]) * k), (58 * k, 36 * k, 28 * k)),
+        Ellipsoid(c + np.array([0, 0, 3]) * k, (67 * k, 83 * k, 58 * k)),
+        Ellipsoid(c + np.array([0, 38, -34]) * k, (52 * k, 40 * k, 33 * k)),
+        Ellipsoid(c + np.array([0, -12, -26]) * k, (58 * k, 36 * k, 28 * k)),
     ]
 
 
 def skull_field(spine: Spine, step: float) -> Field:
     """Cranium, base, face and lower jaw."""
     k, c = spine.scale, skull_centre(spine)
-    at = lambda x, y, z: triple(c + np.array([x, y, z], float) * k)  # noqa: E731
+    at = Spot(c, k)
     shell: list[Primitive] = [
         Ellipsoid(at(0, 0, 3), (73.5 * k, 90 * k, 64.5 * k)),
         Ellipsoid(at(0, 38, -34), (58 * k, 46 * k, 38.5 * k)),
@@ -195,7 +193,7 @@ def skull_field(spine: Spine, step: float) -> Field:
     return cropped(Field(normalised(canvas.values, step), canvas.origin, step))
 
 
-def _face(at, k: float) -> list[Primitive]:
+def _face(at: Spot, k: float) -> list[Primitive]:
     parts: list[Primitive] = [
         Ellipsoid(at(0, -68, -56), (30 * k, 26 * k, 32 * k)),
         ball_bar(at(0, -18, -52), at(0, 14, -66), 12 * k, 9 * k),
@@ -225,10 +223,10 @@ def _face(at, k: float) -> list[Primitive]:
     return parts
 
 
-def _openings(at, k: float, magnum: FloatArray) -> list[Primitive]:
+def _openings(at: Spot, k: float, magnum: FloatArray) -> list[Primitive]:
     """Foramen magnum, orbits, nasal cavity, maxillary sinuses, mouth."""
     holes: list[Primitive] = [
-        ball_bar(magnum - (0, 0, 8), magnum + (0, 0, 30), 14.5 * k, 16.5 * k),
+        ball_bar(magnum - np.array([0, 0, 8]), magnum + np.array([0, 0, 30]), 14.5 * k, 16.5 * k),
         Ellipsoid(at(0, -66, -52), (12 * k, 34 * k, 18 * k)),
         Ellipsoid(at(0, -62, -92), (24 * k, 36 * k, 12 * k)),
     ]

@@ -13,17 +13,17 @@ from osteotrace.phantom.body.shapes import (
     Canvas,
     Ellipsoid,
     Primitive,
+    Spot,
     ball_bar,
     cropped,
     noise,
     normalised,
+    outer_box,
     sampled,
-    triple,
 )
 from osteotrace.phantom.body.shoulder import shoulder_centre, skull_centre
 from osteotrace.phantom.body.spine_curve import Spine
 from osteotrace.phantom.body.thorax import Chest
-from osteotrace.phantom.body.vertebra import outer_box
 from osteotrace.phantom.field import Field
 from osteotrace.phantom.records import Person
 from osteotrace.space import FloatArray
@@ -43,22 +43,34 @@ class Outline:
 def outline_of(skin: Sections, spine: Spine, person: Person) -> Outline:
     """Thickness of the fat, by site along the body."""
     hip = float(hip_centre(spine)[2])
-    z = [hip, -10.0, float(spine.of("L3").centre[2]), float(spine.of("T10").centre[2]), float(spine.of("T2").centre[2]), float(spine.of("C4").centre[2])]
+    z = [
+        hip,
+        -10.0,
+        float(spine.of("L3").centre[2]),
+        float(spine.of("T10").centre[2]),
+        float(spine.of("T2").centre[2]),
+        float(spine.of("C4").centre[2]),
+    ]
     f = {site: fat_mm(person, site) for site in ("chest", "belly", "back", "hip", "neck")}
     side = np.interp(skin.z, z, [f["hip"], f["hip"], f["belly"] * 0.8, f["chest"], f["chest"], f["neck"]])
-    front = np.interp(skin.z, z, [f["belly"] * 0.8, f["belly"], f["belly"], f["chest"], f["chest"], f["neck"]])
+    front = np.interp(
+        skin.z, z, [f["belly"] * 0.8, f["belly"], f["belly"], f["chest"], f["chest"], f["neck"]]
+    )
     back = np.interp(skin.z, z, [f["hip"], f["back"] * 1.5, f["back"] * 1.2, f["back"], f["back"], f["neck"]])
     return Outline(skin, skin.inset(side, front, back))
 
 
 def _thigh(spine: Spine, hip: FloatArray, inset: float) -> list[Primitive]:
     k = spine.scale
-    line = hip + k * np.array([[-2, 12, -40], [10, 8, -110], [12, 4, -230], [8, 6, -380], [6, 8, -440]], float)
-    radii = np.array([98, 90, 74, 60, 60]) * k - inset
+    line = hip + k * np.array([[6, 12, -40], [12, 8, -110], [12, 4, -230], [8, 6, -380], [6, 8, -440]], float)
+    radii = np.array([92, 88, 74, 60, 60]) * k - inset
     sides: list[Primitive] = []
     for side in (1.0, -1.0):
         at = line * np.array([side, 1, 1])
-        sides += [ball_bar(a, b, ra, rb) for a, b, ra, rb in zip(at[:-1], at[1:], radii[:-1], radii[1:], strict=True)]
+        sides += [
+            ball_bar(a, b, ra, rb)
+            for a, b, ra, rb in zip(at[:-1], at[1:], radii[:-1], radii[1:], strict=True)
+        ]
     return sides
 
 
@@ -69,14 +81,18 @@ def _shoulders(spine: Spine, chest: Chest, inset: float) -> list[Primitive]:
         shoulder = head * np.array([side, 1, 1])
         neck = spine.of("T1").centre + np.array([side * 44 * k, 4, 6])
         armpit = shoulder + np.array([-side * 40, 6, -70]) * k
-        sides.append(ball_bar(neck, shoulder + np.array([-side * 6, 4, 4]) * k, 36 * k - inset, 44 * k - inset))
-        sides.append(ball_bar(shoulder + np.array([-side * 6, 4, 4]) * k, armpit, 46 * k - inset, 52 * k - inset))
+        sides.append(
+            ball_bar(neck, shoulder + np.array([-side * 6, 4, 4]) * k, 36 * k - inset, 44 * k - inset)
+        )
+        sides.append(
+            ball_bar(shoulder + np.array([-side * 6, 4, 4]) * k, armpit, 46 * k - inset, 52 * k - inset)
+        )
     return sides
 
 
 def _head(spine: Spine, inset: float) -> list[Primitive]:
     k, c = spine.scale, skull_centre(spine)
-    at = lambda x, y, z: triple(c + k * np.array([x, y, z], float))  # noqa: E731
+    at = Spot(c, k)
     return [
         Ellipsoid(at(0, 0, 3), (80 * k - inset, 97 * k - inset, 71 * k - inset)),
         Ellipsoid(at(0, -42, -58), (64 * k - inset, 58 * k - inset, 62 * k - inset)),
@@ -85,17 +101,37 @@ def _head(spine: Spine, inset: float) -> list[Primitive]:
     ]
 
 
-def envelope(spine: Spine, chest: Chest, sections: Sections, insets: tuple[float, float, float]) -> Field:
+def _breasts(chest: Chest, person: Person) -> list[Primitive]:
+    """Breasts of a woman who lies on her back."""
+    if person.sex == "M":
+        return []
+    k, size = chest.scale, 1.0 + 0.02 * max(obesity(person), -4.0)
+    at = Spot(chest.sternum_at(float(chest.top[2]) * 0.45 + float(chest.bottom[2]) * 0.55), k)
+    return [
+        Ellipsoid(at(side * 82, -4, 0), (60 * k * size, 44 * k * size, 58 * k * size)) for side in (1, -1)
+    ]
+
+
+def envelope(
+    spine: Spine,
+    chest: Chest,
+    sections: Sections,
+    insets: tuple[float, float, float],
+    person: Person | None = None,
+) -> Field:
     """Trunk, shoulders, head and thighs in one.
 
     Parameters
     ----------
     insets : tuple of float
         Of thighs, shoulders and head, mm.
+    person : Person or None
+        With breasts, where the skin is meant.
     """
     column = sections.shape()
     hip = hip_centre(spine)
     limbs = [*_thigh(spine, hip, insets[0]), *_shoulders(spine, chest, insets[1]), *_head(spine, insets[2])]
+    limbs += [] if person is None else _breasts(chest, person)
     canvas = Canvas(*outer_box([column, *limbs]), _COARSE_MM, margin=9.0, far=40.0)
     canvas.unite(column).unite_all(limbs, 24.0)
     return cropped(Field(normalised(canvas.values, _COARSE_MM), canvas.origin, _COARSE_MM), 9.0)
@@ -110,7 +146,8 @@ def arm_fields(spine: Spine, chest: Chest, inset: float) -> tuple[Field, Field]:
     for side in (1.0, -1.0):
         at = line * np.array([side, 1, 1])
         bars: list[Primitive] = [
-            ball_bar(a, b, ra, rb) for a, b, ra, rb in zip(at[:-1], at[1:], radii[:-1], radii[1:], strict=True)
+            ball_bar(a, b, ra, rb)
+            for a, b, ra, rb in zip(at[:-1], at[1:], radii[:-1], radii[1:], strict=True)
         ]
         canvas = Canvas(*outer_box(bars), _COARSE_MM, margin=9.0).unite_all(bars, 6.0)
         found.append(canvas.field())
@@ -134,7 +171,7 @@ def _paraspinal(spine: Spine, side: float) -> list[Primitive]:
         points.append(turn @ np.array([side * (wide * 0.92 + 3.0), y, z]))
         radii.append((wide * spine.scale, deep * spine.scale))
     return [
-        Bar(triple(a), triple(b), ra, rb) for a, b, ra, rb in zip(points[:-1], points[1:], radii[:-1], radii[1:], strict=True)
+        Bar(a, b, ra, rb) for a, b, ra, rb in zip(points[:-1], points[1:], radii[:-1], radii[1:], strict=True)
     ]
 
 
@@ -144,30 +181,42 @@ def _psoas(spine: Spine, side: float) -> list[Primitive]:
     hip = hip_centre(spine) * np.array([side, 1, 1])
     lumbar = [v for v in spine.vertebrae if v.level[0] == "L"]
     sizes = np.interp(np.linspace(0, 1, len(lumbar)), [0, 1], [9.0, 23.0]) * k
-    points = [v.place((side * (v.sizes["width"] / 2 + r * 0.72), 4.0, 0.0)) for v, r in zip(lumbar, sizes, strict=True)]
+    points = [
+        v.place((side * (v.sizes["width"] / 2 + r * 0.72), 4.0, 0.0))
+        for v, r in zip(lumbar, sizes, strict=True)
+    ]
     rest = [turn @ (k * np.array(p)) for p in ((side * 58, -22, -26), (side * 76, -56, -66))]
     rest += [hip + k * np.array([side * 4, -34, -6]), hip + k * np.array([side * 18, 6, -62])]
     line = [*points, *rest]
-    radii = [*((r, r * 1.15) for r in sizes), (22 * k, 20 * k), (17 * k, 15 * k), (16 * k, 12 * k), (7 * k, 7 * k)]
-    bars: list[Primitive] = [
-        Bar(triple(a), triple(b), ra, rb) for a, b, ra, rb in zip(line[:-1], line[1:], radii[:-1], radii[1:], strict=True)
+    radii = [
+        *((r, r * 1.15) for r in sizes),
+        (22 * k, 20 * k),
+        (17 * k, 15 * k),
+        (16 * k, 12 * k),
+        (7 * k, 7 * k),
     ]
-    fossa = [turn @ (k * np.array(p)) for p in ((side * 112, -14, 16), (side * 96, -30, -30), (side * 86, -50, -66))]
+    bars: list[Primitive] = [
+        Bar(a, b, ra, rb) for a, b, ra, rb in zip(line[:-1], line[1:], radii[:-1], radii[1:], strict=True)
+    ]
+    fossa = [
+        turn @ (k * np.array(p))
+        for p in ((side * 112, -14, 16), (side * 96, -30, -30), (side * 86, -50, -66))
+    ]
     across = turn @ np.array([side * 0.35, 1.0, 0.0])
-    bars.append(Bar(triple(fossa[0]), triple(fossa[1]), (24 * k, 7 * k), (28 * k, 11 * k), triple(across)))
-    bars.append(Bar(triple(fossa[1]), triple(fossa[2]), (28 * k, 11 * k), (18 * k, 12 * k), triple(across)))
+    bars.append(Bar(fossa[0], fossa[1], (24 * k, 7 * k), (28 * k, 11 * k), across))
+    bars.append(Bar(fossa[1], fossa[2], (28 * k, 11 * k), (18 * k, 12 * k), across))
     return bars
 
 
 def _glutei(spine: Spine, side: float) -> dict[str, list[Primitive]]:
     k, turn = spine.scale, pelvic_axes(spine)
     hip = hip_centre(spine) * np.array([side, 1, 1])
-    at = lambda x, y, z: triple(hip + k * np.array([side * x, y, z], float))  # noqa: E731
+    at = Spot(hip, k, side)
     sacral = turn @ (k * np.array([side * 58, 74, -40]))
     across = (0.6 * side, 0.0, 0.8)
     return {
         "gluteus_maximus": [
-            Bar(triple(sacral), at(-14, 84, -26), (40 * k, 15 * k), (56 * k, 27 * k), across),
+            Bar(sacral, at(-14, 84, -26), (40 * k, 15 * k), (56 * k, 27 * k), across),
             Bar(at(-14, 84, -26), at(46, 38, -84), (56 * k, 27 * k), (36 * k, 13 * k), across),
         ],
         "gluteus_medius": [
@@ -184,9 +233,15 @@ def muscles_of(spine: Spine) -> dict[str, Field]:
     """Named muscles of the trunk, by part name."""
     found = {}
     for word, side in (("left", 1.0), ("right", -1.0)):
-        groups = {"iliopsoas": _psoas(spine, side), "autochthon": _paraspinal(spine, side), **_glutei(spine, side)}
+        groups = {
+            "iliopsoas": _psoas(spine, side),
+            "autochthon": _paraspinal(spine, side),
+            **_glutei(spine, side),
+        }
         for name, bars in groups.items():
-            found[f"{name}_{word}"] = Canvas(*outer_box(bars), _MUSCLE_MM).unite_all(bars, 6.0).field()
+            found[f"{name}_{word}"] = (
+                Canvas(*outer_box(bars), _MUSCLE_MM).unite_all(bars, 6.0).field(margin=6.0)
+            )
     return found
 
 
@@ -196,7 +251,14 @@ def ischioanal_field(spine: Spine) -> Field:
     shapes: list[Primitive] = []
     for side in (1.0, -1.0):
         at = hip * np.array([side, 1, 1])
-        shapes.append(ball_bar(at + k * np.array([-52 * side, 62, -30]), at + k * np.array([-48 * side, 40, -84]), 17 * k, 20 * k))
+        shapes.append(
+            ball_bar(
+                at + k * np.array([-52 * side, 62, -30]),
+                at + k * np.array([-48 * side, 40, -84]),
+                17 * k,
+                20 * k,
+            )
+        )
     return Canvas(*outer_box(shapes), _MUSCLE_MM).unite_all(shapes, 8.0).field()
 
 
@@ -207,7 +269,9 @@ def within(inner: Field, outer: Field, inset: float) -> Field:
     return cropped(Field(np.maximum(inner.values, limit + np.float32(inset)), inner.origin, inner.step))
 
 
-def streaks(shape: Field, share: float, grain: tuple[float, float, float], inset: float, rng: np.random.Generator) -> Field:
+def streaks(
+    shape: Field, share: float, grain: tuple[float, float, float], inset: float, rng: np.random.Generator
+) -> Field:
     """Strands inside a shape that fill about `share` of it: fat in muscle.
 
     Parameters
@@ -219,12 +283,18 @@ def streaks(shape: Field, share: float, grain: tuple[float, float, float], inset
     level = float(np.quantile(n[shape.values < 0], 1 - share)) if (shape.values < 0).any() else 9.0
     slope = np.sqrt(sum(g * g for g in np.gradient(n, shape.step)))
     strand = (level - n) / np.maximum(slope, 0.5 / max(grain))
-    return cropped(Field(np.maximum(np.clip(strand, -8, 8), shape.values + np.float32(inset)), shape.origin, shape.step))
+    return cropped(
+        Field(np.maximum(np.clip(strand, -8, 8), shape.values + np.float32(inset)), shape.origin, shape.step)
+    )
 
 
-def septa(shape: Field, thick: float, grain: tuple[float, float, float], inset: float, rng: np.random.Generator) -> Field:
+def septa(
+    shape: Field, thick: float, grain: tuple[float, float, float], inset: float, rng: np.random.Generator
+) -> Field:
     """Sheets of fat between the muscles inside a shape, `thick` mm in the mean."""
     n = noise(shape.values.shape, tuple(g / shape.step for g in grain), rng)
     slope = np.sqrt(sum(g * g for g in np.gradient(n, shape.step)))
     sheet = np.abs(n) / np.maximum(slope, 0.4 / max(grain)) - np.float32(thick / 2)
-    return cropped(Field(np.maximum(np.minimum(sheet, 8), shape.values + np.float32(inset)), shape.origin, shape.step))
+    return cropped(
+        Field(np.maximum(np.minimum(sheet, 8), shape.values + np.float32(inset)), shape.origin, shape.step)
+    )

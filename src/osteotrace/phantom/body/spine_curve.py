@@ -69,7 +69,7 @@ class Vertebra:
     def canal_back(self) -> float:
         """Distance from the centre of the body back to the middle of the canal, mm."""
         if self.level == "C1":
-            return 3.0
+            return 0.52 * self.sizes["canal_width"]
         return self.sizes["depth"] / 2 + self.sizes["canal_depth"] / 2
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 
 from osteotrace.phantom.body.options import BodyOptions
-from osteotrace.phantom.body.shapes import Bar, Canvas, Ellipsoid, Primitive, Tube, ball_bar, triple
+from osteotrace.phantom.body.shapes import Bar, Canvas, Ellipsoid, Primitive, Tube, ball_bar, outer_box
 from osteotrace.phantom.body.spine_curve import Spine, Vertebra, table
-from osteotrace.phantom.body.vertebra import outer_box, transverse_tip
+from osteotrace.phantom.body.vertebra import transverse_tip
 from osteotrace.phantom.field import Field
 from osteotrace.space import FloatArray
 
@@ -162,7 +162,7 @@ def cartilage_field(ribs: list[Rib], chest: Chest, step: float) -> Field:
             meets[number] = middle
             radii = (6.2 * k, 4.0 * k)
             for a, b in ((rib.end, middle), (middle, target)):
-                bars.append(Bar(triple(a), triple(b), radii, radii, (0, 0, 1)))
+                bars.append(Bar(a, b, radii, radii, (0, 0, 1)))
     return Canvas(*outer_box(bars), step).unite_all(bars, 3.0).field()
 
 
@@ -171,15 +171,15 @@ def sternum_field(chest: Chest, step: float) -> Field:
     k, down = chest.scale, chest.bottom - chest.top
     at = [chest.top + share * down for share in (-0.02, 0.06, 0.23, 0.27, 0.5, 0.72, 0.82, 0.99)]
     solid: list[Primitive] = [
-        Bar(triple(at[0]), triple(at[2]), (26 * k, 6.5 * k), (15 * k, 5.5 * k)),
-        Bar(triple(at[3]), triple(at[4]), (13 * k, 5.5 * k), (15.5 * k, 5.5 * k)),
-        Bar(triple(at[4]), triple(at[5]), (15.5 * k, 5.5 * k), (16 * k, 5 * k)),
-        Bar(triple(at[5]), triple(at[6]), (16 * k, 5 * k), (9 * k, 4 * k)),
-        Bar(triple(at[6]), triple(at[7]), (6 * k, 3.2 * k), (3.2 * k, 2.5 * k)),
+        Bar(at[0], at[2], (26 * k, 6.5 * k), (15 * k, 5.5 * k)),
+        Bar(at[3], at[4], (13 * k, 5.5 * k), (15.5 * k, 5.5 * k)),
+        Bar(at[4], at[5], (15.5 * k, 5.5 * k), (16 * k, 5 * k)),
+        Bar(at[5], at[6], (16 * k, 5 * k), (9 * k, 4 * k)),
+        Bar(at[6], at[7], (6 * k, 3.2 * k), (3.2 * k, 2.5 * k)),
     ]
     canvas = Canvas(*outer_box(solid), step).unite_all(solid, 2.0)
     notch = chest.top - 0.1 * down + np.array([0, 0, 1.0])
-    canvas.cut(Ellipsoid(triple(notch), (13 * k, 14 * k, 9 * k)), 3.0)
+    canvas.cut(Ellipsoid(notch, (13 * k, 14 * k, 9 * k)), 3.0)
     joint = chest.top + 0.25 * down
-    canvas.cut(ball_bar(joint - (30, 0, 0), joint + (30, 0, 0), 1.0), 1.0)
+    canvas.cut(ball_bar(joint - np.array([30, 0, 0]), joint + np.array([30, 0, 0]), 1.0), 1.0)
     return canvas.field()

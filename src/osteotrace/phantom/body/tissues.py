@@ -11,7 +11,20 @@ import numpy as np
 from osteotrace.phantom.body.spine_curve import table
 from osteotrace.phantom.records import Material, Person
 
-_RECORD = ("pd", "t1_ms", "t2_ms", "fat", "gadolinium_mm", "hu", "suv", "bone_tracer", "mr_texture", "hu_texture", "uptake_texture", "grain_mm")
+_RECORD = (
+    "pd",
+    "t1_ms",
+    "t2_ms",
+    "fat",
+    "gadolinium_mm",
+    "hu",
+    "suv",
+    "bone_tracer",
+    "mr_texture",
+    "hu_texture",
+    "uptake_texture",
+    "grain_mm",
+)
 
 
 def typical() -> dict[str, Material]:
@@ -38,7 +51,9 @@ def marrow_fat(age_years: float, sex: str) -> float:
     """Fat share of the marrow of a lumbar vertebra."""
     rule = constants()
     rise = rule["marrow_fat_per_year"] * (age_years - 50.0)
-    return float(np.clip(rule["marrow_fat_at_50"] + rise - (0.03 if sex == "F" and age_years < 55 else 0.0), 0.2, 0.8))
+    return float(
+        np.clip(rule["marrow_fat_at_50"] + rise - (0.03 if sex == "F" and age_years < 55 else 0.0), 0.2, 0.8)
+    )
 
 
 def of_person(person: Person, rng: np.random.Generator) -> dict[str, Material]:

@@ -12,6 +12,7 @@ from osteotrace.phantom.body.shapes import (
     Primitive,
     Shape,
     ball_bar,
+    outer_box,
     smooth_max,
 )
 from osteotrace.phantom.body.spine_curve import Vertebra
@@ -40,7 +41,8 @@ def body_shape(vertebra: Vertebra) -> Shape:
         dish = DISH[region] * np.maximum(1.0 - rho, 0.0)
         top = half_height - dish - np.clip((0.5 - v / (2 * half_depth)) * lost, 0.0, lost)
         bottom = half_height - dish * 0.9
-        return smooth_max(smooth_max(side, w - top, edge), -w - bottom, edge)
+        ends = np.asarray(w - top, np.float32), np.asarray(-w - bottom, np.float32)
+        return smooth_max(smooth_max(side, ends[0], edge), ends[1], edge)
 
     low = (-half_width - 4, -half_depth - 4, -half_height)
     return Shape(low, (half_width + 4, half_depth + 2, half_height), of)
@@ -90,7 +92,7 @@ def pedicle_place(vertebra: Vertebra) -> tuple[float, float, float]:
 
 def _pedicles(vertebra: Vertebra) -> list[Primitive]:
     size = vertebra.sizes
-    aside, back, up = pedicle_place(vertebra)
+    aside, _, up = pedicle_place(vertebra)
     radii = (size["pedicle_width"] / 2, size["pedicle_height"] / 2)
     root = (min(aside * 0.9, size["width"] / 2 - 3.0), size["depth"] / 2 - 6.0, up)
     end = (aside + 0.5, size["depth"] / 2 + 0.52 * size["canal_depth"], up - 1.0)
@@ -200,17 +202,13 @@ def _spinous(vertebra: Vertebra) -> list[Primitive]:
     end = start + (size["spinous_length"] - 4.0) * np.array([0.0, np.cos(slope), -np.sin(slope)])
     tall = size["spinous_height"] / 2
     up = (0.0, np.sin(slope), np.cos(slope))
-    bar = Bar(_t(start), _t(end), (tall * 0.95, 2.8), (tall, 3.4 if region == "L" else 2.6), up)
+    bar = Bar(start, end, (tall * 0.95, 2.8), (tall, 3.4 if region == "L" else 2.6), up)
     if region == "C" and vertebra.level != "C7":
         forks = [
             ball_bar(end - (0, 3, 0), end + np.array([side * 4.0, 2.5, -1.5]), 2.6, 2.4) for side in (1, -1)
         ]
         return [bar, *forks]
-    return [bar, Ellipsoid(_t(end), (3.6, 3.4, tall * 1.02))]
-
-
-def _t(values: FloatArray) -> tuple[float, float, float]:
-    return float(values[0]), float(values[1]), float(values[2])
+    return [bar, Ellipsoid(end, (3.6, 3.4, tall * 1.02))]
 
 
 def _holes(vertebra: Vertebra) -> list[Primitive]:
@@ -232,12 +230,6 @@ def joined(canvas: Canvas, shapes: list[Primitive], holes: list[Primitive], blen
     for hole in holes:
         canvas.cut(hole, 1.0)
     return canvas
-
-
-def outer_box(shapes: list[Primitive]) -> tuple[FloatArray, FloatArray]:
-    """Box that holds all shapes, local."""
-    boxes = [shape.box for shape in shapes]
-    return np.min([b[0] for b in boxes], axis=0), np.max([b[1] for b in boxes], axis=0)
 
 
 def vertebra_fields(vertebra: Vertebra, step: float) -> tuple[Field, Field, Field]:

@@ -6,11 +6,9 @@ from osteotrace.phantom.scanner.labels import bone_labels, insert_box, insert_la
 from osteotrace.phantom.scanner.mr import acquire_mr
 from osteotrace.phantom.scanner.nm import acquire_nm, planar_pixels
 from osteotrace.phantom.scanner.pet import acquire_pet, calibrate
-from osteotrace.phantom.scanner.render import render
-from osteotrace.phantom.scanner.scene import Paint, Scene
+from osteotrace.phantom.scanner.scene import Scene
 
 __all__ = [
-    "Paint",
     "Scene",
     "acquire_ct",
     "acquire_mr",
@@ -24,5 +22,4 @@ __all__ = [
     "plan_axial",
     "plan_mr",
     "planar_pixels",
-    "render",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -14,6 +15,7 @@ from osteotrace.phantom.records import Posture, SoftMap
 from osteotrace.space import FloatArray, Grid
 
 IndexArray = NDArray[np.intp]
+Offsets: TypeAlias = tuple[FloatArray, FloatArray, FloatArray]
 
 # Bounds of the shapes that are alive: they are the same for every exam.
 _CELLS: WeakKeyDictionary[Field, tuple[int, Float32Array, Float32Array]] = WeakKeyDictionary()
@@ -22,9 +24,11 @@ _CELLS: WeakKeyDictionary[Field, tuple[int, Float32Array, Float32Array]] = WeakK
 # block costs by itself.
 _BLOCK_MM = 6.0
 _LEAST_SAMPLES = 200
-_LONGEST = 16
+_SHORTEST, _LONGEST = 3, 16
 # A soft map may stretch and turn by so much.
 _STRAIN = 0.3
+# A distance may grow by so much per mm near its surface.
+_STEEPEST = 1.5
 # Cells in which the bounds of a shape are kept, mm; what is added to them; the value outside of a lattice.
 _CELL_MM = 4.0
 _SAFETY_MM = 0.3
@@ -53,7 +57,7 @@ class Blocks:
     def of(cls, grid: Grid) -> Blocks:
         """Blocks of about 6 mm, larger ones where samples are far apart."""
         edge = max(_BLOCK_MM, np.cbrt(_LEAST_SAMPLES * np.prod(grid.spacing)))
-        size = np.clip(np.round(edge / grid.spacing), 2, _LONGEST).astype(int)
+        size = np.clip(np.round(edge / grid.spacing), _SHORTEST, _LONGEST).astype(int)
         counts = -(-np.array(grid.shape) // size)
         a, b, c = (int(n) for n in size)
         p, q, r = (int(n) for n in counts)
@@ -68,6 +72,18 @@ class Blocks:
     def samples(self) -> int:
         """Samples in a block."""
         return int(np.prod(self.size))
+
+    @property
+    def offsets(self) -> Offsets:
+        """Samples from the centre of a block to each of its samples, along each axis."""
+        x, y, z = self.size
+        return _around(x), _around(y), _around(z)
+
+    @property
+    def eighths(self) -> Offsets:
+        """Samples from the centre of a block to the centres of its eighths, along each axis."""
+        x, y, z = self.size
+        return _around(2) * x / 2, _around(2) * y / 2, _around(2) * z / 2
 
     def centers(self) -> FloatArray:
         """Fractional sample indices of the centres of all blocks, shape (number, 3)."""
@@ -97,12 +113,12 @@ class Placement:
     centers: FloatArray
     steps: FloatArray
 
-    def indices(self, blocks: Blocks, ids: IndexArray, origin: FloatArray, step: float) -> FloatArray:
-        """Lattice indices of all samples of some blocks, shape (3, n, *blocks.size)."""
+    def indices(self, offsets: Offsets, ids: IndexArray, origin: FloatArray, step: float) -> FloatArray:
+        """Lattice indices at the same offsets from the centres of some blocks, shape (3, n, a, b, c)."""
         start = (self.centers[ids] - origin) / step
         steps = (self.steps if len(self.steps) == 1 else self.steps[ids]) / step
-        x, y, z = (np.arange(n) - (n - 1) / 2 for n in blocks.size)
-        found = np.empty((3, len(ids), *blocks.size))
+        x, y, z = offsets
+        found = np.empty((3, len(ids), len(x), len(y), len(z)))
         for axis in range(3):
             g = steps[:, axis]
             plane = (start[:, axis, None] + g[:, 0, None] * x)[:, :, None] + (g[:, 1, None] * y)[:, None, :]
@@ -186,7 +202,7 @@ def placements(blocks: Blocks, posture: Posture, carriers: set[str]) -> dict[str
 
 
 def touched(
-    blocks: Blocks, place: Placement, reach: Reach, growth_mm: float, depth_mm: float
+    blocks: Blocks, place: Placement, shape: Field, reach: Reach, growth_mm: float, depth_mm: float
 ) -> tuple[IndexArray, IndexArray]:
     """Blocks that a shape may touch, and those of them that lie deeper than ``depth_mm`` in it.
 
@@ -203,13 +219,16 @@ def touched(
     found = reach.lowest[cells] < growth_mm + _SAFETY_MM
     near, cells = near[found], tuple(c[found] for c in cells)
     deep = reach.highest[cells] < growth_mm - depth_mm - _SAFETY_MM
-    return near[~deep], near[deep]
+    surface = near[~deep]
+    lowest, highest = _probed(blocks, place, surface, shape)
+    found, filled = lowest < growth_mm, highest < growth_mm - depth_mm
+    return surface[found & ~filled], np.union1d(near[deep], surface[found & filled])
 
 
 def _cells(shape: Field) -> tuple[int, Float32Array, Float32Array]:
     """Nodes along the edge of a cell; lowest and highest value of a shape in every cell of its lattice."""
     if shape not in _CELLS:
-        n = max(1, round(_CELL_MM / shape.step))
+        n = max(2, round(_CELL_MM / shape.step))
         _CELLS[shape] = (n, _pooled(shape.values, n, np.minimum), _pooled(shape.values, n, np.maximum))
     return _CELLS[shape]
 
@@ -223,6 +242,26 @@ def _pooled(values: Float32Array, n: int, pool: np.ufunc) -> Float32Array:
         planes = [pool.reduce(moved[k * n : min(k * n + n, last) + 1], axis=0) for k in range(count)]
         values = np.moveaxis(np.stack(planes), 0, axis)
     return np.ascontiguousarray(values)
+
+
+def _probed(
+    blocks: Blocks, place: Placement, ids: IndexArray, shape: Field
+) -> tuple[Float32Array, Float32Array]:
+    """Closer bounds of a shape's distance in some blocks: from the centres of their eighths.
+
+    They hold where the shape is not too steep; far from the surface it may be what it likes.
+    """
+    index = place.indices(blocks.eighths, ids, shape.origin, shape.step)
+    found = ndimage.map_coordinates(
+        shape.values, index, order=1, cval=shape.beyond, prefilter=False, output=np.float32
+    ).reshape(len(ids), 8)
+    margin = np.float32(_STEEPEST * np.linalg.norm(blocks.grid.spacing * blocks.size) / 4)
+    return found.min(axis=1) - margin, found.max(axis=1) + margin
+
+
+def _around(count: int) -> FloatArray:
+    """Numbers one apart with mean 0."""
+    return np.asarray(np.arange(count) - (count - 1) / 2)
 
 
 def _mean_of_corners(values: FloatArray, axes: tuple[int, ...]) -> FloatArray:

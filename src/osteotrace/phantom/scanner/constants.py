@@ -45,11 +45,11 @@ def numbers(id: str) -> tuple[float, ...]:
     return tuple(float(value) for value in _get(id))
 
 
-def enhancement(part: str) -> float:
-    """HU that the portal venous phase adds to a part, by the longest start of its name; 0 without."""
-    added: dict[str, float] = _table()["ct_portal_venous"]["added"]
-    starts = [start for start in added if part.startswith(start)]
-    return added[max(starts, key=len)] if starts else 0.0
+def of_part(table: str, part: str, otherwise: float) -> float:
+    """Value of a table of parts: that of the longest start of the part's name."""
+    values: dict[str, float] = next(v for v in _table()[table].values() if isinstance(v, dict))
+    starts = [start for start in values if part.startswith(start)]
+    return float(values[max(starts, key=len)]) if starts else otherwise
 
 
 def _get(id: str) -> Any:

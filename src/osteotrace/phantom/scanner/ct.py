@@ -10,7 +10,7 @@ from scipy import fft
 from osteotrace.phantom.field import Float32Array
 from osteotrace.phantom.protocols import CtProtocol
 from osteotrace.phantom.records import Body, Material, Part
-from osteotrace.phantom.scanner.constants import enhancement, number, numbers
+from osteotrace.phantom.scanner.constants import number, numbers, of_part
 from osteotrace.phantom.scanner.filters import FWHM, in_threads, runs_of
 from osteotrace.phantom.scanner.metal import streaks
 from osteotrace.phantom.scanner.render import THREADS, render
@@ -43,7 +43,7 @@ def acquire_ct(
     if protocol.contrast_phase == "portal venous":
         scene = replace(scene, body=enhanced(scene.body))
     values = render(scene, grid, hounsfield_paint(protocol.kvp), threads=threads)[0]
-    add_table(values, scene, grid)
+    add_table(values, grid)
     streak = streaks(values, grid)
     shape = values.shape[:2]
     spacing = (float(grid.spacing[0]), float(grid.spacing[1]))
@@ -127,5 +127,5 @@ def _scaled(gain: Float32Array, shape: tuple[int, int], sd: float) -> Float32Arr
 
 
 def _enhanced(part: Part) -> Part:
-    added = enhancement(part.name)
+    added = of_part("ct_portal_venous", part.name, 0.0)
     return replace(part, fill=replace(part.fill, hu=part.fill.hu + added)) if added else part

@@ -102,7 +102,7 @@ def _share(scene: Scene, stroke: Stroke, grid: Grid, samples: tuple[int, int, in
     blocks = Blocks.of(refined(grid, samples))
     place = placements(blocks, scene.posture, {stroke.carrier})[stroke.carrier]
     reach = Reach.of(stroke.shape, half_extent(blocks, scene.posture, stroke.carrier))
-    surface, inside = touched(blocks, place, reach, stroke.growth_mm, 0.0)
+    surface, inside = touched(blocks, place, stroke.shape, reach, stroke.growth_mm, 0.0)
     canvas = np.zeros((1, blocks.number, blocks.samples), dtype=np.float32)
     if stroke.confined is None:
         canvas[0, inside] = 1.0

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
-from scipy import ndimage
 
 from osteotrace.phantom.field import Float32Array
 from osteotrace.phantom.protocols import MrProtocol
-from osteotrace.phantom.records import Body, Material
-from osteotrace.phantom.scanner.constants import number
+from osteotrace.phantom.records import Body, Material, Part
+from osteotrace.phantom.scanner.constants import number, of_part
 from osteotrace.phantom.scanner.filters import normal, smooth_step
 from osteotrace.phantom.scanner.mr_signal import fat_left, fat_shift_pixels, signal, total
 from osteotrace.phantom.scanner.render import THREADS, render, slice_ordered
@@ -45,6 +46,8 @@ def acquire_mr(
         When the body has no reference muscle.
     """
     muscle = total(reference_muscle(scene.body), protocol)
+    if protocol.sequence != "GRE":
+        scene = replace(scene, body=flowing(scene.body))
     water, fat = acquired_slices(scene, protocol, grid, threads=threads)
     axis = FREQUENCY_AXIS[protocol.plane]
     values = water + _shifted(fat, fat_shift_pixels(protocol), axis) * fat_suppression(protocol, grid)
@@ -63,6 +66,16 @@ def acquire_mr(
 def reference_muscle(body: Body) -> Material:
     """What noise and pixel values are measured in: the muscle along the spine; KeyError without."""
     return body.part(REFERENCE_MUSCLE).fill
+
+
+def flowing(body: Body) -> Body:
+    """The body with the blood of its vessels as a spin echo sees it."""
+    return replace(body, parts=tuple(_flowing(part) for part in body.parts))
+
+
+def _flowing(part: Part) -> Part:
+    kept = of_part("mr_flow", part.name, 1.0)
+    return part if kept == 1 else replace(part, fill=replace(part.fill, pd=part.fill.pd * kept))
 
 
 def signal_paint(protocol: MrProtocol) -> Paint:
@@ -180,11 +193,27 @@ def ghosts(values: Float32Array, protocol: MrProtocol, phase_axis: int) -> Float
 
 def _shifted(values: Float32Array, pixels: float, axis: int) -> Float32Array:
     """Move along an axis of the plane; cubic in between, edges continued."""
-    shift = [0.0, 0.0, 0.0]
-    shift[axis] = pixels
-    if pixels == 0:
+    whole = int(np.floor(pixels))
+    part = pixels - whole
+    if part == 0 and whole == 0:
         return values
-    return np.asarray(ndimage.shift(values, shift, order=3, mode="nearest"), dtype=np.float32)
+    places = np.arange(values.shape[axis]) - whole
+    out = np.zeros_like(values)
+    for tap, weight in zip((1, 0, -1, -2), _cubic(part), strict=True):
+        index = np.clip(places + tap, 0, values.shape[axis] - 1)
+        out += np.float32(weight) * values.take(index, axis)
+    return out
+
+
+def _cubic(part: float) -> tuple[float, float, float, float]:
+    """Weights of the samples at 1, 0, -1 and -2 for the value at -part (Keys 1981, a = -1/2)."""
+    t = part
+    return (
+        (-(t**3) + 2 * t**2 - t) / 2,
+        (3 * t**3 - 5 * t**2 + 2) / 2,
+        (-3 * t**3 + 4 * t**2 + t) / 2,
+        (t**3 - t**2) / 2,
+    )
 
 
 def _upsampled(values: Float32Array, index: list[FloatArray]) -> Float32Array:

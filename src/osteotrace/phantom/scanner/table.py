@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
 from osteotrace.phantom.field import Float32Array
 from osteotrace.phantom.scanner.constants import number
-from osteotrace.phantom.scanner.scene import Scene
 from osteotrace.space import FloatArray, Grid
 
 _AIR_HU = -1000.0
@@ -16,7 +14,7 @@ _BODY_HU = -300.0
 _QUANTILE = 0.995
 
 
-def add_table(values: Float32Array, scene: Scene, grid: Grid) -> None:
+def add_table(values: Float32Array, grid: Grid) -> None:
     """Draw the couch into the air under the patient; in place.
 
     Nothing is drawn when nobody lies in the field of view.
@@ -56,17 +54,16 @@ def _profile(points: FloatArray, step: float, top: float) -> Float32Array:
     half = number("ct.table_width_mm") / 2
     mattress, wall = number("ct.mattress_mm"), number("ct.table_wall_mm")
     sag = number("ct.table_sag_mm") * (x / half) ** 2
-    inside = np.abs(x) < half
-    upper = mattress - sag * 0.5
-    lower = mattress + number("ct.table_depth_mm") - sag
-    hu = np.full(x.shape, _AIR_HU)
-    hu[inside & (y > -sag) & (y < upper)] = number("ct.mattress_hu")
-    hu[inside & (y >= upper) & (y < lower)] = number("ct.table_foam_hu")
-    skin = (
-        inside
-        & (y >= upper)
-        & (y < lower)
-        & ((y < upper + wall) | (y > lower - wall) | (np.abs(x) > half - wall))
-    )
-    hu[skin] = number("ct.table_wall_hu")
-    return np.asarray(ndimage.uniform_filter(hu, max(1, round(1 / step))), dtype=np.float32)
+    upper, lower = mattress - sag, mattress + number("ct.table_depth_mm") - sag
+
+    def between(first: FloatArray, last: FloatArray, width: float) -> FloatArray:
+        """Share of each sample within two heights and so far to both sides."""
+        depth = np.minimum(np.minimum(y - first, last - y), width - np.abs(x))
+        return np.asarray(np.clip(depth / step + 0.5, 0, 1))
+
+    couch = between(upper, lower, half)
+    foam = between(upper + wall, lower - wall, half - wall)
+    soft = between(-sag, upper, half)
+    hu = soft * number("ct.mattress_hu") + (couch - foam) * number("ct.table_wall_hu")
+    hu += foam * number("ct.table_foam_hu") + (1 - soft - couch) * _AIR_HU
+    return np.asarray(hu, dtype=np.float32)
