@@ -202,6 +202,20 @@ def arguments(description: str) -> Path:
     return data
 
 
+def seeds(text: str) -> range:
+    """Range of ``A-B`` (both included) or of a single ``A``.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        When the text is neither.
+    """
+    first, _, last = text.partition("-")
+    if not first.isdigit() or not (last or first).isdigit() or int(last or first) < int(first):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a range of seeds such as 0-4")
+    return range(int(first), int(last or first) + 1)
+
+
 def nothing_found(data: Path) -> NoReturn:
     """Say that nothing usable lies under ``data`` and end with exit code 3."""
     sys.stderr.write(f"nothing to measure under {data.name!r}\n")

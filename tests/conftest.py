@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from _common import unpack_case
 from osteotrace.pipeline import RunResult, Settings, run
-from phantom._small import write_small_patient
+from phantom_small import write_small_patient
 
 DATA_VARIABLE = "OSTEOTRACE_DATA"
 

@@ -1,8 +1,8 @@
 """Derive the statistics of spines that the phantom is drawn from.
 
-Called as ``python training/phantom_spine.py --data DIR [--out FILE]``. ``DIR`` holds the labelled points of real
-CT spines (``nifti/landmarks/vid/keypoints_ground_truth.json.gz``). Only means, standard deviations and principal
-components leave it; no point of anybody does.
+Called as ``python training/phantom_spine.py --data DIR [--out FILE]``. ``DIR`` holds the labelled points of
+real CT spines (``nifti/landmarks/vid/keypoints_ground_truth.json.gz``). Only means, standard deviations and
+principal components leave it; no point of anybody does.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ def statistics(found: list[Points]) -> str:
             f"# Standard deviations of levels with fewer than {FEW} spines are widened by {WIDER}.",
             "# components: loadings of the largest principal components, in units of the SD of each item.",
             "",
-            f"# {len(found)} spines. slope: sagittal direction from a body to the one above, against the table;",
+            f"# {len(found)} spines. slope: sagittal direction from a body to the one above;",
             "# positive: the upper body lies further back.",
             "",
             text_of("spacing", "mm", pair_names, table(found, spacing, pairs)),

@@ -18,7 +18,7 @@ from osteotrace.errors import OutputError
 from osteotrace.model.workup_json import workup_from_json
 from osteotrace.outputs.folder import OutputFolder
 from osteotrace.phantom.index_case import index_case
-from phantom._stick import stick_body
+from phantom_stick import stick_body
 
 NOT_LESION = '[[not_a_lesion]]\nlesion = "E1-R1"\n'
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from edt import edt
@@ -171,7 +173,7 @@ def test_the_conus_ends_at_l1(body):
 
 
 def test_neighbouring_vertebrae_hardly_overlap(body):
-    for upper, lower in zip(USUAL_LEVELS[2:-1], USUAL_LEVELS[3:], strict=True):
+    for upper, lower in itertools.pairwise(USUAL_LEVELS):
         points = inside_points(body.part(f"vertebrae_{upper}").shape, 5)
         both = body.part(f"vertebrae_{lower}").shape.at(points) < -0.5
         assert both.mean() < 0.03, upper

@@ -25,7 +25,7 @@ from osteotrace.phantom.random_case import random_case
 from osteotrace.phantom.sessions import chosen, index_sessions
 from osteotrace.phantom.shapes import blob, capsule, union
 from osteotrace.phantom.truth import longest_mm
-from phantom._stick import MARROW, stick_body
+from phantom_stick import MARROW, stick_body
 
 BODY = stick_body()
 RNG = np.random.default_rng

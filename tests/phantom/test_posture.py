@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from osteotrace.phantom.posture import Lie, body_points, exam_points, lay_down, random_lie, shifted
-from phantom._stick import stick_body
+from phantom_stick import stick_body
 
 BODY = stick_body()
 

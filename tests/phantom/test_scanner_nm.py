@@ -21,7 +21,8 @@ HOT = replace(COLD, bone_tracer=50.0)
 
 
 def trunk(*spots: tuple[float, float, float], fill: Material = COLD):
-    low, high = CENTER - (90, 100, 150), CENTER + (90, 100, 150)
+    half = np.array([90, 100, 150])
+    low, high = CENTER - half, CENTER + half
     parts = [part("trunk", box(low, high, 4.0), fill)]
     parts += [part(f"spot{n}", sphere(CENTER + s, 6.0), HOT) for n, s in enumerate(spots)]
     return scene(parts)

@@ -43,7 +43,8 @@ def test_recovery_falls_with_size_as_the_point_spread_says(radius: float):
     values = noise_free(scene([hot]), PET, odd)
     assert values.max() / 10.0 == pytest.approx(recovery(radius, PET.fwhm_mm), abs=0.02)
     total = values.sum() * odd.voxel_volume_mm3
-    assert total == pytest.approx(10.0 * 4 / 3 * np.pi * radius**3, rel=0.01)
+    exact = 10.0 * 4 / 3 * np.pi * radius**3
+    assert total == pytest.approx(exact, rel=0.01 if radius > 5 else 0.03)  # two or three samples across
 
 
 def test_noise_follows_the_counts_and_is_correlated_by_the_reconstruction():
@@ -88,8 +89,10 @@ def test_the_suv_of_an_insert_is_set_so_that_its_maximum_is_what_is_wanted():
     values = noise_free(body, PET, centered())
     inside = insert_share(body, "B4", centered(), samples=(2, 2, 2)) > 0.5
     assert values[inside].max() == pytest.approx(2.19, rel=0.005)
-    found = [float(acquire_pet(body, PET, centered(), seed)[inside].max()) for seed in range(20)]
-    assert np.mean(found) == pytest.approx(2.19, rel=0.10)
+    quiet = replace(PET, noise=0.06)  # more noise raises the maximum of so many voxels
+    found = [float(acquire_pet(body, quiet, centered(), seed)[inside].max()) for seed in range(20)]
+    assert np.mean(found) == pytest.approx(2.19, rel=0.05)
+    assert found == pytest.approx([2.19] * 20, rel=0.15)
 
 
 def test_a_wish_that_cannot_be_fulfilled_is_refused():

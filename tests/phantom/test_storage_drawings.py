@@ -18,7 +18,7 @@ from osteotrace.model.values import Basis
 from osteotrace.phantom.protocols import Acquisition
 from osteotrace.phantom.storage import write_acquisition, write_segmentation, write_structure_set
 from osteotrace.space import Grid, Mask
-from phantom.storage_cases import complaints, context, ct, mr, pet, planar, smooth
+from phantom_storage import complaints, context, ct, mr, pet, planar, smooth
 
 ON = [
     mr(name="mr"),

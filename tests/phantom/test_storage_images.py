@@ -22,7 +22,7 @@ from osteotrace.model.patient import PatientImages
 from osteotrace.model.values import Basis, Quantity, View
 from osteotrace.phantom.protocols import MrProtocol
 from osteotrace.phantom.storage import uid, write_acquisition
-from phantom.storage_cases import (
+from phantom_storage import (
     STIR,
     T1,
     T2_FS,

@@ -202,7 +202,7 @@ def _arm(bone: Bone, side: float, lie: Lie, rng: np.random.Generator) -> FloatAr
     small = Rotation.from_rotvec(rng.normal(0, 1.5, 3), degrees=True)
     if lie.arms == "down":
         return _about(bone.centroid, small)
-    turn = {"humerus": 155.0, "scapula": 30.0, "clavicula": 12.0}[bone.name.partition("_")[0]]
+    turn = {"humerus": 155.0, "scapula": 14.0, "clavicula": 6.0}[bone.name.partition("_")[0]]
     center = _upper_end(bone) if bone.name.startswith("humerus") else bone.centroid
     raised = Rotation.from_rotvec([0.0, -side * turn, 0.0], degrees=True)
     return _about(center, raised * small)
@@ -293,16 +293,15 @@ def exam_points(posture: Posture, carrier: str, points: FloatArray) -> FloatArra
     """Where body points, shape (n, 3), of a carrier lie in the exam, mm (soft tissue to 0.01 mm)."""
     if carrier in posture.rigid:
         return posture.to_exam(carrier, points)
-    start = points.mean(axis=0)
-    guess = points - _displacement(posture.soft[carrier], _nearest_start(posture, start)[None])
+    soft = posture.soft[carrier]
+    guess = points - _displacement(soft, _nearest_start(soft, points.mean(axis=0))[None])
     for _ in range(_INVERSIONS):
-        guess = points - _displacement(posture.soft[carrier], guess)
+        guess = points - _displacement(soft, guess)
     return np.asarray(guess)
 
 
-def _nearest_start(posture: Posture, point: FloatArray) -> FloatArray:
-    """Exam point of the soft map whose body point is nearest: where the inversion begins."""
-    soft = posture.soft["wall"]
+def _nearest_start(soft: SoftMap, point: FloatArray) -> FloatArray:
+    """Exam point of a soft map whose body point is nearest: where the inversion begins."""
     shape = soft.displacement.shape[:3]
     places = soft.origin + np.moveaxis(np.indices(shape), 0, -1).reshape(-1, 3) * soft.step
     bodies = places + soft.displacement.reshape(-1, 3)

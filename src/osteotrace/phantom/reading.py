@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from contourpy import contour_generator
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from osteotrace.phantom.field import Field
 from osteotrace.phantom.lesions import effective, inside_points, seat
 from osteotrace.phantom.posture import body_points, exam_points
-from osteotrace.phantom.protocols import Acquisition
+from osteotrace.phantom.protocols import Acquisition, PetProtocol
 from osteotrace.phantom.records import Body, Insert, Posture
 from osteotrace.phantom.shapes import blob
 from osteotrace.space import FloatArray, Grid
@@ -22,6 +21,9 @@ _STEP = 0.5  # mm between the points on which an outline is traced
 _REACH = 4.0  # mm that an outline can lie outside
 _OFF = (1.0, 3.0)  # mm: SD of a reader's boundary is drawn so that it is 1 to 3 mm off
 _RING = (2.0, 6.0)  # mm outside a lesion: what a reader compares it with
+_ENOUGH_MM3 = 300.0  # of marrow beside a lesion, to be compared with
+_FEW, _MANY = 3, 4000  # points
+_HOT = 1.3  # a reader of PET outlines what exceeds the marrow by so much
 _SEEN_MM, _SEEN_CNR = 7.0, 3.0  # a lesion of this size and contrast is seen in two readings of three
 _FALSE = (1, 2)
 _POINTS = 6  # least number of points of an outline
@@ -58,8 +60,7 @@ def read_exam(
     drawn = []
     for insert in inserts:
         shape = effective(insert, body)
-        seen = _is_seen(acquisition, shape, insert.carrier, posture, rng)
-        if seen:
+        if _is_seen(acquisition, body, shape, insert.carrier, posture, rng):
             drawn.append((insert.id, _outline(shape, insert.carrier, posture, grid, rng)))
     for _ in range(int(rng.integers(_FALSE[0], _FALSE[1] + 1))):
         shape, carrier = _mistaken(body, posture, grid, rng)
@@ -68,8 +69,26 @@ def read_exam(
     return tuple(Drawing(f"lesion {n}", lesion, c) for n, (lesion, c) in enumerate(kept, start=1))
 
 
-def contrast_to_noise(acquisition: Acquisition, shape: Field, carrier: str, posture: Posture) -> float | None:
-    """Difference of a lesion and its surroundings over their spread, measured on the image.
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """How a lesion stands out on an image.
+
+    Attributes
+    ----------
+    ratio : float
+        Median inside over median around.
+    to_noise : float
+        Difference of the medians over the spread around (interquartile range as SD); negative when darker.
+    """
+
+    ratio: float
+    to_noise: float
+
+
+def contrast(
+    acquisition: Acquisition, body: Body, shape: Field, carrier: str, posture: Posture
+) -> Contrast | None:
+    """Contrast of a lesion with the marrow of its bone, or with all around it where little marrow is left.
 
     Parameters
     ----------
@@ -78,44 +97,65 @@ def contrast_to_noise(acquisition: Acquisition, shape: Field, carrier: str, post
 
     Returns
     -------
-    float or None
-        None where the exam does not hold the lesion, or nothing of it on its own lattice.
+    Contrast or None
+        None where the exam does not hold the lesion.
     """
     if acquisition.grid is None:
         return None
-    values = shape.values
-    inside = _sampled(acquisition, shape, values < -0.5 * shape.step, carrier, posture)
-    ring = _sampled(acquisition, shape, (values > _RING[0]) & (values < _RING[1]), carrier, posture)
-    if len(inside) < 3 or len(ring) < 3:
+    inside = _sampled(acquisition, shape.lattice_points()[shape.values < -0.5 * shape.step], carrier, posture)
+    around = _sampled(acquisition, _around(body, shape, carrier), carrier, posture)
+    if len(inside) < _FEW or len(around) < _FEW:
         return None
-    spread = float(np.subtract(*np.percentile(ring, (75, 25)))) / 1.349
-    return abs(float(np.median(inside) - np.median(ring))) / max(spread, 1e-6)
+    low, middle, high = np.percentile(around, (25, 50, 75))
+    level = float(np.median(inside))
+    return Contrast(
+        level / max(float(middle), 1e-6), (level - float(middle)) / max(float(high - low) / 1.349, 1e-6)
+    )
 
 
-def _sampled(
-    acquisition: Acquisition, shape: Field, where: NDArray[np.bool_], carrier: str, posture: Posture
-) -> FloatArray:
-    """Image values at lattice points of a shape; only those inside the field of view."""
+def _around(body: Body, shape: Field, carrier: str) -> FloatArray:
+    """Body points a reader compares a lesion with, shape (n, 3)."""
+    near = (shape.values > _RING[0]) & (shape.values < _RING[1])
+    points = shape.lattice_points()
+    bones = {bone.name: bone.part for bone in body.bones}
+    if carrier in bones:
+        part = bones[carrier]
+        marrow = shape.values > _RING[0]
+        marrow[marrow] = part.shape.at(points[marrow]) < -(part.shell_mm + _RING[0] / 2)
+        if np.count_nonzero(marrow) * shape.step**3 >= _ENOUGH_MM3:
+            return np.asarray(points[marrow])
+    return np.asarray(points[near])
+
+
+def _sampled(acquisition: Acquisition, points: FloatArray, carrier: str, posture: Posture) -> FloatArray:
+    """Image values at body points; only those inside the field of view."""
     assert acquisition.grid is not None
-    chosen = np.argwhere(where)[:: max(1, int(where.sum()) // 4000)]
+    chosen = points[:: max(1, len(points) // _MANY)]
     if not len(chosen):
         return np.empty(0)
-    points = exam_points(posture, carrier, chosen * shape.step + shape.origin)
-    points = points[acquisition.grid.contains(points)]
-    index = acquisition.grid.indices(points).T
+    places = exam_points(posture, carrier, chosen)
+    places = places[acquisition.grid.contains(places)]
+    index = acquisition.grid.indices(places).T
     return np.asarray(map_coordinates(acquisition.values, index, order=0, mode="nearest"), dtype=np.float64)
 
 
 def _is_seen(
-    acquisition: Acquisition, shape: Field, carrier: str, posture: Posture, rng: np.random.Generator
+    acquisition: Acquisition,
+    body: Body,
+    shape: Field,
+    carrier: str,
+    posture: Posture,
+    rng: np.random.Generator,
 ) -> bool:
     luck = float(rng.random())  # drawn in any case, so that one lesion does not change the fate of the next
     inside = inside_points(shape)
-    contrast = contrast_to_noise(acquisition, shape, carrier, posture)
-    if contrast is None or len(inside) < 2:
+    found = contrast(acquisition, body, shape, carrier, posture)
+    if found is None or len(inside) < 2:
+        return False
+    if isinstance(acquisition.protocol, PetProtocol) and found.ratio < _HOT:
         return False
     size = float(np.ptp(inside, axis=0).max())
-    strength = (size / _SEEN_MM) ** 2 * min(contrast / _SEEN_CNR, 2.0)
+    strength = (size / _SEEN_MM) ** 2 * min(abs(found.to_noise) / _SEEN_CNR, _SEEN_CNR) ** 2
     return bool(luck < 1 - np.exp(-strength))
 
 

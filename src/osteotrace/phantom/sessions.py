@@ -21,7 +21,7 @@ CT = CtProtocol("CT trunk", contrast_phase="portal venous")
 CT_NATIVE = replace(CT, name="CT trunk native", contrast_phase="none")
 CT_LOW_DOSE = CtProtocol("CT AC low dose", slice_mm=3.0, pixel_mm=0.98, noise_hu=28.0, low_dose=True)
 CT_PIN = CtProtocol("CT guide pin", pixel_mm=0.7, slice_mm=2.0, noise_hu=16.0, kernel="bone")
-PET = PetProtocol("PET FDG AC")
+PET = PetProtocol("PET FDG AC", noise=0.05)
 BONE_SCAN = NmProtocol("Whole body bone scan")
 
 

@@ -17,7 +17,7 @@ from osteotrace.phantom.lesions import WITHIN, Lesion, effective, inside_points
 from osteotrace.phantom.plan import CasePlan
 from osteotrace.phantom.posture import exam_points
 from osteotrace.phantom.protocols import Acquisition, MrProtocol
-from osteotrace.phantom.reading import Drawing, contrast_to_noise
+from osteotrace.phantom.reading import Drawing, contrast
 from osteotrace.phantom.records import Body, Bone, Insert, Posture
 from osteotrace.space import FloatArray, Grid
 
@@ -147,7 +147,7 @@ def _lesion_in(
     points = exam_points(posture, lesion.carrier, inside)
     grid = acquisition.grid
     covered = None if grid is None else round(float(grid.contains(points).mean()), 4)
-    contrast = contrast_to_noise(acquisition, shape, lesion.carrier, posture)
+    shown = contrast(acquisition, body, shape, lesion.carrier, posture)
     return {
         "id": lesion.id,
         "present": True,
@@ -156,8 +156,9 @@ def _lesion_in(
         "volume_ml": round(len(inside) * shape.step**3 / 1000, 4),
         "longest_mm": round(longest_mm(shape), 2),
         "material": asdict(insert.material),
-        "contrast_to_noise": None if contrast is None else round(contrast, 3),
-        "visible": None if contrast is None else bool(contrast >= VISIBLE_CNR),
+        "contrast_ratio": None if shown is None else round(shown.ratio, 4),
+        "contrast_to_noise": None if shown is None else round(shown.to_noise, 3),
+        "visible": None if shown is None else bool(abs(shown.to_noise) >= VISIBLE_CNR),
     }
 
 

@@ -61,70 +61,26 @@ def _liver(room: Cavities, belly: Field) -> Field:
 
 
 def _upper(room: Cavities) -> dict[str, list[Primitive]]:
+    """Organs under the diaphragm and on the back wall."""
     k = room.k
-    t12, l1, l2 = room.level("T12"), room.level("L1"), room.level("L2")
-    (_, _), (dome, _) = room.domes()
-    kidney: dict[str, list[Primitive]] = {
-        f"kidney_{word}": [
-            Ellipsoid(
-                l2 + k * np.array([side * 60, 6, 14 + rise]),
-                (27 * k, 25 * k, 54 * k),
-                _axes((-side * 0.2, -0.12, 1.0)),
-            )
-        ]
-        for word, side, rise in (("left", 1.0, 10.0), ("right", -1.0, -4.0))
+    t12, l1, l2, l3 = (room.near(name) for name in ("T12", "L1", "L2", "L3"))
+    dome = Spot(room.domes()[1][0], k)
+    stomach = [t12(62, -34, 18), t12(70, -58, -22), l1(48, -84, -26), l1(0, -86, -32)]
+    pancreas = [l2(-30, -40, 4), l2(-4, -46, 10), l1(34, -34, -4), t12(78, -6, -12)]
+    duodenum = [l1(-14, -72, -28), l1(-44, -48, -30), l2(-46, -30, -28), l3(-20, -34, -4), l3(26, -36, 6)]
+    found: dict[str, list[Primitive]] = {
+        "spleen": [Ellipsoid(dome(34, 42, -50), (34 * k, 42 * k, 54 * k), _axes((0.3, 0.3, 1.0)))],
+        "gallbladder": [ball_bar(l1(-58, -74, -12), l1(-64, -92, -44), 9 * k, 15 * k)],
+        "stomach": [*tube(stomach, np.array([34, 34, 27, 17]) * k, 14)],
+        "pancreas": [*tube(pancreas, np.array([14, 10, 9, 7]) * k, 14)],
+        "duodenum": [*tube(duodenum, 12.5 * k, 18)],
     }
-    stomach = tube(
-        np.array(
-            [
-                t12 + k * np.array([62, -34, 18]),
-                t12 + k * np.array([70, -58, -22]),
-                l1 + k * np.array([48, -84, -26]),
-                l1 + k * np.array([0, -86, -32]),
-            ]
-        ),
-        np.array([34, 34, 27, 17]) * k,
-        14,
-    )
-    pancreas = tube(
-        np.array(
-            [
-                l2 + k * np.array([-30, -40, 4]),
-                l2 + k * np.array([-4, -46, 10]),
-                l1 + k * np.array([34, -34, -4]),
-                t12 + k * np.array([78, -6, -12]),
-            ]
-        ),
-        np.array([14, 10, 9, 7]) * k,
-        14,
-    )
-    duodenum = tube(
-        np.array(
-            [
-                l1 + k * np.array([-14, -72, -28]),
-                l1 + k * np.array([-44, -48, -30]),
-                l2 + k * np.array([-46, -30, -28]),
-                room.level("L3") + k * np.array([-20, -34, -4]),
-                room.level("L3") + k * np.array([26, -36, 6]),
-            ]
-        ),
-        12.5 * k,
-        18,
-    )
-    return {
-        "spleen": [Ellipsoid(dome + k * np.array([34, 42, -50]), (34 * k, 42 * k, 54 * k), _axes((0.3, 0.3, 1.0)))],
-        **kidney,
-        "gallbladder": [ball_bar(l1 + k * np.array([-58, -74, -12]), l1 + k * np.array([-64, -92, -44]), 9 * k, 15 * k)],
-        "stomach": stomach,
-        "pancreas": pancreas,
-        "duodenum": duodenum,
-        **{
-            f"adrenal_gland_{word}": [
-                Bar(t12 + k * np.array([side * 36, 0, -20]), t12 + k * np.array([side * 46, 8, -34]), (9 * k, 3.0), (12 * k, 3.0), (0, 0.3, 1))
-            ]
-            for word, side in (("left", 1.0), ("right", -1.0))
-        },
-    }  # fmt: skip
+    for word, side, rise in (("left", 1.0, 10.0), ("right", -1.0, -4.0)):
+        middle, axes = l2(side * 60, 6, 14 + rise), _axes((-side * 0.2, -0.12, 1.0))
+        found[f"kidney_{word}"] = [Ellipsoid(middle, (27 * k, 25 * k, 54 * k), axes)]
+        gland = Bar(t12(side * 36, 0, -20), t12(side * 46, 8, -34), (9 * k, 3.0), (12 * k, 3.0), (0, 0.3, 1))
+        found[f"adrenal_gland_{word}"] = [gland]
+    return found
 
 
 def _axes(cranial: tuple[float, float, float]) -> FloatArray:
@@ -151,15 +107,21 @@ def _bowel(room: Cavities, belly: Field, rng: np.random.Generator) -> dict[str, 
     z = float(room.level("L3")[2])
     middle, half, front, back = room.abdomen.at(z)
     out = half - 26 * k
-    l1, l4 = room.level("L1"), room.level("L4")
-    frame = np.array([
-        (middle - out * 0.86, back - 32 * k, float(l4[2]) - 40 * k), (middle - out, back - 30 * k, float(l4[2]) + 6),
-        (middle - out, back - 34 * k, float(l1[2]) - 34 * k), (middle - out * 0.75, front + 34 * k, float(l1[2]) - 40 * k),
-        (middle, front + 26 * k, float(room.level("L2")[2]) - 16 * k), (middle + out * 0.8, front + 34 * k, float(l1[2]) - 8 * k),
-        (middle + out, back - 36 * k, float(l1[2]) + 6 * k), (middle + out, back - 30 * k, float(l4[2]) + 10),
-        (middle + out * 0.86, back - 38 * k, float(l4[2]) - 46 * k), tuple(turn @ (k * np.array([34, -40, -50]))),
-        tuple(turn @ (k * np.array([-6, -8, -54]))), tuple(turn @ (k * np.array([0, 26, -92]))), tuple(turn @ (k * np.array([0, 22, -132]))),
-    ])  # fmt: skip
+    z1, z2, z4 = (float(room.level(name)[2]) for name in ("L1", "L2", "L4"))
+    pelvis = Spot(np.zeros(3), k, axes=turn)
+    right, left = middle - out, middle + out
+    frame = [
+        np.array([right + out * 0.14, back - 32 * k, z4 - 40 * k]),
+        np.array([right, back - 30 * k, z4 + 6]),
+        np.array([right, back - 34 * k, z1 - 34 * k]),
+        np.array([right + out * 0.25, front + 34 * k, z1 - 40 * k]),
+        np.array([middle, front + 26 * k, z2 - 16 * k]),
+        np.array([left - out * 0.2, front + 34 * k, z1 - 8 * k]),
+        np.array([left, back - 36 * k, z1 + 6 * k]),
+        np.array([left, back - 30 * k, z4 + 10]),
+        np.array([left - out * 0.14, back - 38 * k, z4 - 46 * k]),
+        *(pelvis(34, -40, -50), pelvis(-6, -8, -54), pelvis(0, 26, -92), pelvis(0, 22, -132)),
+    ]
     radii = np.array([27, 26, 24, 21, 20, 20, 20, 17, 17, 15, 15, 19, 14]) * k
     radii = radii * (1 + 0.14 * rng.standard_normal(len(radii)).clip(-1.5, 1.5))
     bars = tube(frame, radii, 70)
@@ -177,7 +139,7 @@ def _bowel(room: Cavities, belly: Field, rng: np.random.Generator) -> dict[str, 
 
 
 def _fluid_level(colon: Field, rng: np.random.Generator) -> FloatArray:
-    """Height of the gas in the colon of a person who lies on the back: y of its lower border, shape (x, 1, z)."""
+    """How far down gas reaches in the colon of a person on the back: y, shape (x, 1, z)."""
     inside = colon.values < 0
     y = colon.origin[1] + colon.step * np.arange(colon.values.shape[1])[None, :, None]
     middle = (inside * y).sum(axis=1, keepdims=True) / np.maximum(inside.sum(axis=1, keepdims=True), 1)
@@ -198,12 +160,8 @@ def _loops(room: Cavities, belly: Field, rng: np.random.Generator) -> Field:
         middle, half, front, back = room.abdomen.at(float(z))
         limit = spine_front(room.spine, float(z)) if z > 0 else back
         wide = max(half - 56 * k, 24 * k)
-        points.append(
-            (
-                middle + wide * np.sin(14.0 * share + rng.normal(0, 0.5)),
-                front + 24 + (max(limit - front - 50, 10.0)) * rng.uniform(0, 1),
-                z,
-            )
-        )
-    bars = tube(np.array(points), (11.5 + 2.0 * rng.standard_normal(count).clip(-1.5, 1.5)) * k, 220)
+        x = middle + wide * np.sin(14.0 * share + rng.normal(0, 0.5))
+        y = front + 24 + max(limit - front - 50, 10.0) * rng.uniform(0, 1)
+        points.append(np.array([x, y, z]))
+    bars = tube(points, (11.5 + 2.0 * rng.standard_normal(count).clip(-1.5, 1.5)) * k, 220)
     return _clipped(drawn(bars, _STEP_MM, 0.5), belly, 2.0)

@@ -54,6 +54,10 @@ class Plan:
     tissues: Mapping[str, Material]
     seed: int
 
+    def step(self, usual: float) -> float:
+        """Step of a lattice, mm: wider for a large person, so that memory does not grow."""
+        return usual * max(self.spine.scale, 1.0)
+
     def rng(self, name: str) -> np.random.Generator:
         """A generator of its own for each name."""
         return generator(self.seed, name)
@@ -174,7 +178,7 @@ def _vertebra(plan: Plan, level: str) -> list[Bone]:
 def _pelvis(plan: Plan) -> list[Bone | Part]:
     spine, flat = plan.spine, shell_of(plan.tissues, "flat")
     marrow = {kind: tissues.marrow_of(kind, plan.tissues) for kind in ("sacrum", "coccyx", "hip", "femur")}
-    sacrum = axial.sacrum_field(spine, _BONE_MM)
+    sacrum = axial.sacrum_field(spine, plan.step(_BONE_MM))
     top, axes = axial.sacral_frames(spine)[0]
     centre = top - axes[:, 2] * 12.0
     found: list[Bone | Part] = [
@@ -186,8 +190,8 @@ def _pelvis(plan: Plan) -> list[Bone | Part]:
             shell_of(plan.tissues, "vertebra"),
         ),
     ]
-    hips = pelvis.hip_fields(spine, sacrum, _BONE_MM)
-    femora, shafts = pelvis.femur_fields(spine, _LONG_MM)
+    hips = pelvis.hip_fields(spine, sacrum, plan.step(_BONE_MM))
+    femora, shafts = pelvis.femur_fields(spine, plan.step(_LONG_MM))
     for side, hip, femur, shaft in zip(("left", "right"), hips, femora, shafts, strict=True):
         found.append(bone_of(f"hip_{side}", hip, marrow["hip"], flat, axes=pelvis.pelvic_axes(spine)))
         found.append(bone_of(f"femur_{side}", femur, marrow["femur"], shell_of(plan.tissues, "long")))
@@ -199,8 +203,8 @@ def _girdle(plan: Plan) -> list[Bone | Part]:
     spine, chest, flat = plan.spine, plan.chest, shell_of(plan.tissues, "flat")
     marrow = {kind: tissues.marrow_of(kind, plan.tissues) for kind in ("clavicle", "scapula", "humerus")}
     clavicles = shoulder.clavicle_fields(spine, chest, _BONE_MM)
-    scapulae = shoulder.scapula_fields(spine, chest, plan.ribs, _BONE_MM)
-    humeri, shafts = shoulder.humerus_fields(spine, chest, _LONG_MM)
+    scapulae = shoulder.scapula_fields(spine, chest, plan.ribs, plan.step(_BONE_MM))
+    humeri, shafts = shoulder.humerus_fields(spine, chest, plan.step(_LONG_MM))
     found: list[Bone | Part] = []
     for row, side in enumerate(("left", "right")):
         found.append(bone_of(f"clavicula_{side}", clavicles[row], marrow["clavicle"], flat))
@@ -211,7 +215,7 @@ def _girdle(plan: Plan) -> list[Bone | Part]:
         found.append(
             soft_part(f"humerus_{side}_cortex", f"humerus_{side}", shafts[row], plan.tissues["cortex"])
         )
-    skull = shoulder.skull_field(spine, _LONG_MM)
+    skull = shoulder.skull_field(spine, plan.step(_LONG_MM))
     found.append(bone_of("skull", skull, plan.tissues["diploe"], shell_of(plan.tissues, "skull")))
     return found
 
@@ -222,7 +226,7 @@ def _thorax(plan: Plan) -> list[Bone | Part]:
     found: list[Bone | Part] = []
     for rib in plan.ribs:
         name = f"rib_{'left' if rib.side > 0 else 'right'}_{rib.number}"
-        field = thorax.rib_field(rib, _LONG_MM)
+        field = thorax.rib_field(rib, plan.step(_LONG_MM))
         found.append(bone_of(name, field, marrow, shell, hinge=np.asarray(rib.tube.line[0])))
     sternum = thorax.sternum_field(chest, _BONE_MM)
     found.append(bone_of("sternum", sternum, tissues.marrow_of("sternum", plan.tissues), (shell[0], 1.0)))
@@ -371,7 +375,7 @@ def _muscles(plan: Plan, wall: Field) -> list[Part]:
 
 
 def _cartilages(plan: Plan) -> list[Part]:
-    field = thorax.cartilage_field(plan.ribs, plan.chest, _LONG_MM)
+    field = thorax.cartilage_field(plan.ribs, plan.chest, plan.step(_LONG_MM))
     return [soft_part("costal_cartilages", "wall", field, plan.tissues["cartilage"])]
 
 

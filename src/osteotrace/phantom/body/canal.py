@@ -150,7 +150,7 @@ def cord_field(line: CanalLine) -> Field | None:
 
 
 def roots_field(line: CanalLine, rng: np.random.Generator) -> Field | None:
-    """Roots of the cauda equina: thin strands at the back of the sac; None where there is no canal below L1."""
+    """Roots of the cauda equina: thin strands at the back of the sac; None above L1."""
     start = max(cord_end(line) - 0.5, line.start)
     if start > line.end - 2.0:
         return None

@@ -9,7 +9,7 @@ import numpy as np
 from osteotrace.phantom.body.axial import sacral_frames
 from osteotrace.phantom.body.contour import Sections
 from osteotrace.phantom.body.pelvis import hip_centre
-from osteotrace.phantom.body.shapes import Canvas, Coordinates, Shape
+from osteotrace.phantom.body.shapes import Canvas, Coordinates, Shape, Spot
 from osteotrace.phantom.body.spine_curve import Spine
 from osteotrace.phantom.body.thorax import Chest
 from osteotrace.phantom.field import Field, Float32Array
@@ -38,6 +38,10 @@ class Cavities:
     def level(self, name: str) -> FloatArray:
         """Centre of a vertebral body, shape (3,)."""
         return np.asarray(self.spine.of(name).centre)
+
+    def near(self, name: str) -> Spot:
+        """Points around the centre of a vertebral body, in steps scaled to the chest."""
+        return Spot(self.level(name), self.k)
 
     def before(self, name: str, left: float, ahead: float) -> FloatArray:
         """A point in front of a vertebral body, in steps scaled to the chest, shape (3,)."""

@@ -15,6 +15,7 @@ from osteotrace.phantom.body.shapes import (
     Ellipsoid,
     Primitive,
     Shape,
+    Spot,
     ball_bar,
     cropped,
     drawn,
@@ -145,84 +146,53 @@ def _lobes(room: Cavities, canvas: Canvas) -> dict[str, Float32Array]:
 
 def vessel_fields(room: Cavities) -> dict[str, Field]:
     """Aorta, caval, iliac, neck and portal vessels."""
-    k = room.k
-    heart = heart_shape(room)[0]
-    arch = room.level("T4") + np.array([0.0, -38.0 * k, 4.0])
-    aorta = np.array(
-        [
-            heart + k * np.array([-14, 0, 16]),
-            arch + k * np.array([-20, -16, -22]),
-            arch + k * np.array([-8, -8, 0]),
-            arch + k * np.array([14, 14, -2]),
-            room.before("T6", 21, 4),
-            room.before("T9", 16, 9),
-            room.before("T12", 8, 12),
-            room.before("L2", 7, 13),
-            room.before("L4", 4, 12),
-        ]
-    )
-    cava = np.array(
-        [
-            heart + k * np.array([-38, 14, -22]),
-            room.before("T11", -24, 20),
-            room.before("L1", -21, 15),
-            room.before("L3", -18, 13),
-            room.before("L5", -12, 13),
-        ]
-    )
-    superior = np.array(
-        [
-            heart + k * np.array([-36, 4, 30]),
-            arch + k * np.array([-30, -6, -14]),
-            room.level("T2") + k * np.array([-22, -34, 0]),
-        ]
-    )
+    k, before = room.k, room.before
+    heart, arch = Spot(heart_shape(room)[0], k), Spot(room.level("T4") + np.array([0, -38 * k, 4]), k)
+    upper = room.near("T2")
+    aorta = [heart(-14, 0, 16), arch(-20, -16, -22), arch(-8, -8, 0), arch(14, 14, -2)]
+    aorta += [
+        before("T6", 21, 4),
+        before("T9", 16, 9),
+        before("T12", 8, 12),
+        before("L2", 7, 13),
+        before("L4", 4, 12),
+    ]
+    cava = [heart(-38, 14, -22), before("T11", -24, 20), before("L1", -21, 15), before("L3", -18, 13)]
+    superior = [heart(-36, 4, 30), arch(-30, -6, -14), upper(-22, -34, 0)]
+    gate = [before("L2", -6, 30), before("L1", -8, 34), before("T12", -34, 36)]
+    splenic = [gate[0], before("L1", 30, 22), before("T12", 76, 2)]
     found = {
         "aorta": tube(aorta, np.array([15, 15.5, 14, 13.5, 12.5, 12, 10.5, 9.5, 9]) * k, 40),
-        "inferior_vena_cava": tube(cava, np.array([13, 12.5, 12, 11, 9]) * k),
+        "inferior_vena_cava": tube([*cava, before("L5", -12, 13)], np.array([13, 12.5, 12, 11, 9]) * k),
         "superior_vena_cava": tube(superior, 9.5 * k),
+        "portal_vein_and_splenic_vein": [*tube(gate, 6.0 * k), *tube(splenic, 4.0 * k)],
     }
-    split = room.before("L4", 4, 12)
-    drain = room.before("L5", -12, 13)
-    turn, hip = pelvic_axes(room.spine), hip_centre(room.spine)
     for word, side in (("left", 1.0), ("right", -1.0)):
-        groin = hip * np.array([side, 1, 1]) + k * np.array([-16 * side, -36, 6])
-        brim = turn @ (k * np.array([side * 50, -8, -34]))
-        found[f"iliac_artery_{word}"] = tube(
-            np.array([split, (split + brim) / 2 + (0, -4, 0), brim, groin]), np.array([6.5, 6, 5, 4.5]) * k
-        )
-        inner = k * np.array([-6 * side, 9, -4])
-        found[f"iliac_vena_{word}"] = tube(
-            np.array([drain, (drain + brim + inner) / 2, brim + inner, groin + inner * 0.8]),
-            np.array([8, 7, 6, 5]) * k,
-        )
-        neck = room.level("C4") + k * np.array([side * 26, -24, 0])
-        found[f"common_carotid_artery_{word}"] = tube(
-            np.array(
-                [
-                    arch + k * np.array([side * 8 - 2, -6, 10]),
-                    room.level("T1") + k * np.array([side * 20, -28, 0]),
-                    neck,
-                ]
-            ),
-            3.4 * k,
-        )
-        found[f"brachiocephalic_vein_{word}"] = tube(
-            np.array(
-                [
-                    room.level("T2") + k * np.array([-20, -36, 0]),
-                    room.level("T2") + k * np.array([side * 26, -38, 12]),
-                    room.level("T1") + k * np.array([side * 40, -34, 12]),
-                ]
-            ),
-            6.5 * k,
-        )
-    gate = np.array([room.before("L2", -6, 30), room.before("L1", -8, 34), room.before("T12", -34, 36)])
-    found["portal_vein_and_splenic_vein"] = [
-        *tube(gate, 6.0 * k),
-        *tube(np.array([gate[0], room.before("L1", 30, 22), room.before("T12", 76, 2)]), 4.0 * k),
-    ]
+        neck = [
+            arch(side * 8 - 2, -6, 10),
+            room.near("T1")(side * 20, -28, 0),
+            room.near("C4")(side * 26, -24, 0),
+        ]
+        found[f"common_carotid_artery_{word}"] = tube(neck, 3.4 * k)
+        arm = [upper(-20, -36, 0), upper(side * 26, -38, 12), room.near("T1")(side * 40, -34, 12)]
+        found[f"brachiocephalic_vein_{word}"] = tube(arm, 6.5 * k)
+        found.update(_iliac(room, word, side))
     return {name: drawn(bars, 1.5, 1.5) for name, bars in found.items()}
+
+
+def _iliac(room: Cavities, word: str, side: float) -> dict[str, list[Primitive]]:
+    """Iliac artery and vein of one side."""
+    k = room.k
+    split, drain = room.before("L4", 4, 12), room.before("L5", -12, 13)
+    groin = Spot(hip_centre(room.spine) * np.array([side, 1, 1]), k, side)(-16, -36, 6)
+    brim = Spot(np.zeros(3), k, side, pelvic_axes(room.spine))(50, -8, -34)
+    inner = k * np.array([-6 * side, 9, -4])
+    artery = [split, (split + brim) / 2 - np.array([0, 4, 0]), brim, groin]
+    vein = [drain, (drain + brim + inner) / 2, brim + inner, groin + inner * 0.8]
+    return {
+        f"iliac_artery_{word}": tube(artery, np.array([6.5, 6, 5, 4.5]) * k),
+        f"iliac_vena_{word}": tube(vein, np.array([8, 7, 6, 5]) * k),
+    }
 
 
 def airway_fields(room: Cavities) -> dict[str, Field]:
@@ -230,31 +200,27 @@ def airway_fields(room: Cavities) -> dict[str, Field]:
     k = room.k
     carina = room.before("T5", 0, 14) + np.array([2, 0, 6])
     trachea = tube(
-        np.array([room.before("C6", 0, 12), room.before("T1", 0, 15), room.before("T3", 0, 15), carina]),
+        [room.before("C6", 0, 12), room.before("T1", 0, 15), room.before("T3", 0, 15), carina],
         8.2 * k,
     )
     for side, reach in ((1.0, 44.0), (-1.0, 32.0)):
         trachea += tube(
-            np.array(
-                [
-                    carina,
-                    carina + k * np.array([side * reach * 0.5, 0, -18]),
-                    carina + k * np.array([side * reach, 6, -34]),
-                ]
-            ),
+            [
+                carina,
+                carina + k * np.array([side * reach * 0.5, 0, -18]),
+                carina + k * np.array([side * reach, 6, -34]),
+            ],
             np.array([7, 6, 5]) * k,
             10,
         )
     gullet = tube(
-        np.array(
-            [
-                room.before("C6", 0, 3),
-                room.before("T2", 0, 5),
-                room.before("T6", 0, 8),
-                (room.before("T9", 0, 14) + np.array([8, 0, 0])),
-                (room.before("T11", 0, 26) + np.array([18 * k, 0, 0])),
-            ]
-        ),
+        [
+            room.before("C6", 0, 3),
+            room.before("T2", 0, 5),
+            room.before("T6", 0, 8),
+            (room.before("T9", 0, 14) + np.array([8, 0, 0])),
+            (room.before("T11", 0, 26) + np.array([18 * k, 0, 0])),
+        ],
         6.0 * k,
     )
     gland: list[Primitive] = [

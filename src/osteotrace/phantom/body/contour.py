@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from osteotrace.phantom.body.pelvis import hip_centre, pelvic_axes
 from osteotrace.phantom.body.shapes import Coordinates, Shape
-from osteotrace.phantom.body.spine_curve import Spine
+from osteotrace.phantom.body.spine_curve import Spine, Vertebra
 from osteotrace.phantom.body.thorax import Chest, Rib
 from osteotrace.phantom.field import Float32Array
 from osteotrace.phantom.records import Person
@@ -115,83 +115,111 @@ def rib_cage(spine: Spine, chest: Chest, ribs: list[Rib]) -> Sections:
     return Sections(z, *smooth)
 
 
+Row = tuple[float, float, float, float, float]
+"""Height, middle, half width, front and back of a section, mm."""
+
+
 def trunk(spine: Spine, chest: Chest, cage: Sections, person: Person) -> Sections:
     """The skin from the groin to the neck, without arms."""
-    k, hip, turn = spine.scale, hip_centre(spine), pelvic_axes(spine)
     fat = {site: fat_mm(person, site) for site in ("chest", "belly", "back", "hip", "neck")}
-    female = 1.05 if person.sex == "F" else 1.0
-    pubis = turn @ (k * np.array([0.0, -72.0, -124.0]))
-    hips = (float(hip[0]) + 62 * k) * female + fat["hip"]
-    belly = 96 * k + 2.2 * max(obesity(person), -4.0)
-    rows: list[tuple[float, float, float, float, float]] = [
-        (float(hip[2]) - 80 * k, 0.0, hips * 0.5, float(pubis[1]) + 15, float(hip[1]) + 55 * k),
-        (float(hip[2]) - 50 * k, 0.0, hips - 4, float(pubis[1]) - 20, float(hip[1]) + 98 * k + fat["back"]),
-        (
-            float(hip[2]) - 20 * k,
-            0.0,
-            hips,
-            float(pubis[1]) - 14 - fat["belly"] * 0.6,
-            float(hip[1]) + 108 * k + fat["hip"] * 0.5,
-        ),
-        (
-            -20.0 * k,
-            0.0,
-            142 * k * female + fat["hip"],
-            float(spine.of("L5").centre[1]) - belly,
-            88 * k + fat["back"],
-        ),
+    rows = [
+        *_pelvic_rows(spine, person, fat),
+        *_belly_rows(spine, person, fat),
+        *_chest_rows(spine, chest, cage, fat),
+        *_neck_rows(spine, fat),
     ]
-    for level in ("L4", "L2", "T12"):
+    z, middle, half, front, back = np.array(sorted(rows)).T
+    fine = np.arange(z[0], z[-1], _SECTION_MM)
+    curves = (np.interp(fine, z, v) for v in (middle, half, front, back))
+    middle, half, front, back = (ndimage.gaussian_filter1d(v, 2.5, mode="nearest") for v in curves)
+    tips = np.array([_spinous_tip(v) for v in spine.vertebrae[:5:-1]])
+    over = np.interp(fine, tips[:, 2], tips[:, 1], left=-1e3, right=-1e3) + 5.0 + 0.6 * fat["neck"]
+    back = ndimage.gaussian_filter1d(np.maximum(back, over), 0.8, mode="nearest")
+    return Sections(fine, middle, half, front, back)
+
+
+def _belly_mm(spine: Spine, person: Person) -> float:
+    """From the vertebral bodies to the skin in front."""
+    return 96 * spine.scale + 2.2 * max(obesity(person), -4.0)
+
+
+def _behind(vertebra: Vertebra) -> float:
+    """How far back the tip of the spinous process lies, y in mm."""
+    return float(_spinous_tip(vertebra)[1])
+
+
+def _spinous_tip(vertebra: Vertebra) -> FloatArray:
+    """Tip of the spinous process, body frame, mm."""
+    size = vertebra.sizes
+    slope = np.radians(size["spinous_slope"])
+    root = size["depth"] / 2 + size["canal_depth"] + 2.5
+    tip = (0.0, root + size["spinous_length"] * np.cos(slope), -size["spinous_length"] * np.sin(slope))
+    return vertebra.place(tip)
+
+
+def _pelvic_rows(spine: Spine, person: Person, fat: dict[str, float]) -> list[Row]:
+    k, hip, turn = spine.scale, hip_centre(spine), pelvic_axes(spine)
+    female = 1.05 if person.sex == "F" else 1.0
+    pubis = float((turn @ (k * np.array([0.0, -72.0, -124.0])))[1])
+    spike = turn @ (k * np.array([119.0, -66.0, -26.0]))
+    wide = (float(hip[0]) + 62 * k) * female + fat["hip"]
+    y, z = float(hip[1]), float(hip[2])
+    front = min(
+        float(spine.vertebrae[-1].centre[1]) - _belly_mm(spine, person), float(spike[1]) - 20 - fat["belly"]
+    )
+    return [
+        (z - 68 * k, 0.0, wide * 0.5, pubis + 15, y + 55 * k),
+        (z - 45 * k, 0.0, wide - 4, pubis - 20, y + 98 * k + fat["back"]),
+        (z - 20 * k, 0.0, wide, pubis - 14 - fat["belly"] * 0.6, y + 108 * k + fat["hip"] * 0.5),
+        (float(spike[2]), 0.0, 148 * k * female + fat["hip"], front, 88 * k + fat["back"]),
+    ]
+
+
+def _belly_rows(spine: Spine, person: Person, fat: dict[str, float]) -> list[Row]:
+    k = spine.scale
+    side = 120 * k + fat["belly"] + 8 + 1.2 * max(obesity(person), 0.0)
+    rows = []
+    for level, ahead in (("L4", 14.0), ("L2", 14.0), ("T12", 8.0)):
         v = spine.of(level)
-        rear = (
-            float(v.centre[1]) + v.sizes["depth"] / 2 + v.sizes["canal_depth"] + v.sizes["spinous_length"] + 4
-        )
-        side = 120 * k + fat["belly"] + 8 + 1.2 * max(obesity(person), 0.0)
-        front = float(v.centre[1]) - belly - (8.0 if level == "T12" else 14.0) * k
-        rows.append((float(v.centre[2]), float(v.centre[0]) * 0.6, side, front, rear + fat["back"]))
+        front = float(v.centre[1]) - _belly_mm(spine, person) - ahead * k
+        rows.append((float(v.centre[2]), float(v.centre[0]) * 0.6, side, front, _behind(v) + 7 + fat["back"]))
+    return rows
+
+
+def _chest_rows(spine: Spine, chest: Chest, cage: Sections, fat: dict[str, float]) -> list[Row]:
+    k = spine.scale
+    rows = []
     for level in ("T10", "T8", "T6", "T4"):
         v = spine.of(level)
         middle, half, front, back = cage.at(float(v.centre[2]))
+        back = max(back + 26 * k, _behind(v) + 7) + fat["back"]
         rows.append(
-            (
-                float(v.centre[2]),
-                middle,
-                half + 16 * k + fat["chest"],
-                front - 16 - fat["chest"],
-                back + 26 * k + fat["back"],
-            )
+            (float(v.centre[2]), middle, half + 16 * k + fat["chest"], front - 16 - fat["chest"], back)
         )
-    for level, half, ahead, behind in (
-        ("T2", 112, 60, 66),
-        ("T1", 82, 58, 60),
-        ("C7", 64, 62, 58),
-        ("C5", 56, 60, 58),
-        ("C3", 55, 56, 62),
+    return rows
+
+
+def _neck_rows(spine: Spine, fat: dict[str, float]) -> list[Row]:
+    k = spine.scale
+    rows = []
+    for level, half, ahead in (
+        ("T2", 112, 60),
+        ("T1", 82, 58),
+        ("C7", 64, 62),
+        ("C5", 56, 60),
+        ("C3", 55, 56),
     ):
         v = spine.of(level)
         y = float(v.centre[1])
+        back = max(y + 56 * k, _behind(v) + 9) + fat["neck"]
         rows.append(
             (
                 float(v.centre[2]),
                 float(v.centre[0]),
                 half * k + fat["neck"],
                 y - ahead * k - fat["neck"],
-                y + behind * k + fat["neck"],
+                back,
             )
         )
-    rows.append(
-        (
-            float(spine.of("C1").centre[2]) + 30,
-            0.0,
-            50 * k,
-            float(spine.of("C1").centre[1]) - 45 * k,
-            float(spine.of("C1").centre[1]) + 62 * k,
-        )
-    )
-    z, middle, half, front, back = np.array(sorted(rows)).T
-    fine = np.arange(z[0], z[-1], _SECTION_MM)
-    smooth = [
-        ndimage.gaussian_filter1d(np.interp(fine, z, v), 2.5, mode="nearest")
-        for v in (middle, half, front, back)
-    ]
-    return Sections(fine, *smooth)
+    x, y, z = (float(value) for value in spine.of("C1").centre)
+    return [*rows, (z + 30, x, 50 * k, y - 45 * k, y + 62 * k)]

@@ -74,8 +74,8 @@ def body_from_labels(source: Path | NiftiImage, person: Person, seed: int) -> Bo
     Returns
     -------
     Body
-        In the patient space of the map. The outline is that of the skeleton and organs with a margin; canal, cord
-        and discs are estimated from the vertebrae.
+        In the patient space of the map. The outline is that of the skeleton and organs with a margin;
+        canal, cord and discs are estimated from the vertebrae.
 
     Raises
     ------

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from osteotrace.phantom.body.labels import number_of
 from osteotrace.phantom.body.options import USUAL_LEVELS
-from osteotrace.phantom.body.shapes import cropped, redistanced
+from osteotrace.phantom.body.shapes import cropped, normalised, redistanced
 from osteotrace.phantom.body.spine_curve import Vertebra, table
 from osteotrace.phantom.field import Field
 from osteotrace.space import FloatArray, NiftiImage
@@ -94,7 +94,7 @@ def _placed(inside: NDArray[np.float32], first: NDArray[np.int_], labels: LabelM
     matrix = inverse[:3, :3] * step
     offset = inverse[:3, :3] @ origin + inverse[:3, 3] - first
     found = ndimage.affine_transform(inside, matrix, offset, tuple(shape), order=1, mode="constant", cval=0.0)
-    return cropped(Field(redistanced(found, step, 0.8 / step), origin, step), _MARGIN_MM)
+    return cropped(Field(normalised(redistanced(found, step, 0.8 / step), step), origin, step), _MARGIN_MM)
 
 
 def vertebrae_of(labels: LabelMap, fields: dict[str, Field]) -> tuple[Vertebra, ...]:

@@ -26,7 +26,7 @@ from osteotrace.phantom.body.spine_curve import Spine, turned
 from osteotrace.phantom.field import Field, Float32Array
 from osteotrace.space import FloatArray
 
-# Left hip bone of an adult of 1.70 m from the middle of the endplate of S1, with a sacral slope of 38 degrees.
+# Left hip bone of an adult of 1.70 m, from the middle of the endplate of S1; sacral slope 38 degrees.
 _REFERENCE_SLOPE_DEG = -38.0
 _CREST = (
     (119, -66, -26),

@@ -1,6 +1,6 @@
 """Smooth primitives as signed distances, and the canvas that unites them on a lattice.
 
-A primitive is a function of local coordinates (left, posterior, cranial; mm) with a box that holds its inside.
+A primitive is a function of local coordinates (left, posterior, cranial; mm) with a box around its inside.
 Distances are exact or of first order (|gradient| near 1 at the surface).
 """
 
@@ -353,7 +353,7 @@ def cropped(field: Field, margin: float = 4.0) -> Field:
 
 
 def sheet_distance(canvas: Canvas, points: FloatArray) -> Float32Array:
-    """Unsigned distance to a densely sampled sheet of body points, shape (n, 3), on the lattice of a canvas."""
+    """Unsigned distance to a densely sampled sheet of body points, shape (n, 3), on a canvas."""
     index = np.round((points - canvas.origin) / canvas.step).astype(int)
     index = index[((index >= 0) & (index < canvas.shape)).all(axis=1)]
     empty = np.ones(canvas.shape, dtype=bool)
@@ -410,11 +410,13 @@ def drawn(shapes: Sequence[Primitive], step: float, blend: float) -> Field:
     return Canvas(*outer_box(shapes), step).unite_all(shapes, blend).field()
 
 
-def tube(points: FloatArray, radii: FloatArray | float, samples: int = 24) -> list[Primitive]:
-    """A round tube through points, shape (n, 3)."""
+def tube(
+    points: Sequence[FloatArray] | FloatArray, radii: FloatArray | float, samples: int = 24
+) -> list[Primitive]:
+    """A round tube through points."""
     t = np.linspace(0, 1, len(points))
     fine = np.linspace(0, 1, samples)
-    line = CubicSpline(t, points)(fine)
+    line = CubicSpline(t, np.array(points))(fine)
     r = np.interp(fine, t, np.broadcast_to(radii, len(points)))
     return [
         ball_bar(a, b, float(ra), float(rb))

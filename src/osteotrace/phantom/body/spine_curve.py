@@ -75,7 +75,7 @@ class Vertebra:
 
 @dataclass(frozen=True, slots=True)
 class Spine:
-    """Vertebrae from C1 down, and the endplate of the sacrum, whose centre is the origin of the body frame."""
+    """Vertebrae from C1 down, and the endplate of the sacrum; its middle is the origin."""
 
     vertebrae: tuple[Vertebra, ...]
     sacral_axes: FloatArray

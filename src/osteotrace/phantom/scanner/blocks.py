@@ -13,6 +13,7 @@ from scipy import ndimage
 from osteotrace.phantom.field import Field, Float32Array
 from osteotrace.phantom.records import Posture, SoftMap
 from osteotrace.space import FloatArray, Grid
+from osteotrace.space.grid import apply_affine
 
 IndexArray = NDArray[np.intp]
 Offsets: TypeAlias = tuple[FloatArray, FloatArray, FloatArray]
@@ -170,7 +171,7 @@ def half_extent(blocks: Blocks, posture: Posture, carrier: str) -> FloatArray:
 def rigid_placement(blocks: Blocks, to_exam: FloatArray) -> Placement:
     """Placement of a bone; ``to_exam`` maps body points to exam points, shape (4, 4)."""
     motion = np.linalg.inv(to_exam) @ blocks.grid.affine
-    return Placement(blocks.centers() @ motion[:3, :3].T + motion[:3, 3], motion[None, :3, :3])
+    return Placement(apply_affine(motion, blocks.centers()), motion[None, :3, :3])
 
 
 def soft_placement(blocks: Blocks, soft: SoftMap) -> Placement:

@@ -99,7 +99,7 @@ def acquired_slices(
     found = slice_ordered(2, grid)
     n = int(number("mr.slice_samples"))
     for k in range(grid.shape[2]):
-        found[..., k] = np.tensordot(values[..., k * n : k * n + len(weights)], weights, axes=1)
+        found[..., k] = sum(weight * values[..., k * n + m] for m, weight in enumerate(weights))
     return found
 
 

@@ -29,10 +29,13 @@ THREADS = 2
 # Samples that are drawn at a time, and samples of a slab: the arrays stay in the cache, the slabs in memory.
 _BATCH_SAMPLES = 2**17
 _SLAB_SAMPLES = 2**23
+# So many slabs at least, to share them out among threads, unless they had fewer slices than this.
+_FEWEST_SLABS, _THIN_SLAB = 6, 12
 # Two samples cannot tell shapes apart below this share of the finest spacing.
 _LEAST_RAMP = 0.5
 # A lattice reaches 3 mm beyond its surface; a wider ramp would see its edge.
 _WIDEST_RAMP_MM = 5.9
+_FIRST, _LAST = slice(0, 1), slice(-1, None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,8 +128,10 @@ def averaged(values: Float32Array, samples: tuple[int, int, int]) -> Float32Arra
 def slabs(grid: Grid, samples: tuple[int, int, int] = (1, 1, 1)) -> list[slice]:
     """Runs of slices of bounded size; they depend on the grid only."""
     per_slice = int(np.prod(grid.shape[:2])) * int(np.prod(samples))
-    n = max(1, _SLAB_SAMPLES // per_slice)
-    return [slice(k, min(k + n, grid.shape[2])) for k in range(0, grid.shape[2], n)]
+    slices = grid.shape[2]
+    number = max(-(-slices * per_slice // _SLAB_SAMPLES), min(_FEWEST_SLABS, slices // _THIN_SLAB), 1)
+    n = -(-slices // number)
+    return [slice(k, min(k + n, slices)) for k in range(0, slices, n)]
 
 
 def carriers(todo: tuple[Stroke, ...]) -> set[str]:
@@ -188,20 +193,22 @@ def _ramp(distance: Float32Array, grid: Grid) -> tuple[Float32Array, Float32Arra
     Both from the values of the block alone. A box of edges s has the mean d + sum of s² d'' / 24, which keeps
     the volume of curved shapes, and seen along n a width of equal variance of sqrt(sum of (n s)²).
     """
+    edges = grid.spacing.astype(np.float32)
     bend = np.zeros_like(distance)
     square = np.zeros_like(distance)
     for axis in (1, 2, 3):
-        ahead = (slice(None),) * axis
+        ahead: tuple[slice, ...] = (slice(None),) * axis
         change = np.diff(distance, axis=axis)
         second = np.diff(change, axis=axis)
+        np.clip(second, -2 * edges[axis - 1], 2 * edges[axis - 1], out=second)  # a kink bends no more
         bend[(*ahead, slice(1, -1))] += second
-        bend[(*ahead, 0)] += second[(*ahead, 0)]
-        bend[(*ahead, -1)] += second[(*ahead, -1)]
+        bend[(*ahead, _FIRST)] += second[(*ahead, _FIRST)]
+        bend[(*ahead, _LAST)] += second[(*ahead, _LAST)]
         change *= change
         square[(*ahead, slice(1, None))] += change
         square[(*ahead, slice(None, -1))] += change
-        square[(*ahead, 0)] += change[(*ahead, 0)]
-        square[(*ahead, -1)] += change[(*ahead, -1)]
+        square[(*ahead, _FIRST)] += change[(*ahead, _FIRST)]
+        square[(*ahead, _LAST)] += change[(*ahead, _LAST)]
     bend *= np.float32(1 / 24)
     bend += distance
     square *= np.float32(0.5)
