@@ -29,6 +29,7 @@ from osteotrace.phantom.body import (
 )
 from osteotrace.phantom.body.contour import Sections
 from osteotrace.phantom.body.options import BodyOptions
+from osteotrace.phantom.body.shapes import noise, sampled
 from osteotrace.phantom.body.spine_curve import Spine, build_spine, drawn_size
 from osteotrace.phantom.body.thorax import Chest, Rib
 from osteotrace.phantom.field import Field
@@ -38,6 +39,8 @@ from osteotrace.space import FloatArray
 _BONE_MM: Final = 1.0
 _LONG_MM: Final = 1.25
 _THREADS: Final = 2
+_RELIEF_MM: Final = 6.0
+_ROUGH_MM: Final = 0.35
 _BMI: Final = {"M": (25.0, 2.5), "F": (24.0, 3.0)}
 
 
@@ -90,8 +93,9 @@ def build_body(options: BodyOptions, seed: int) -> Body:
         for make in (_soft_parts, _pelvis, _discs, _nerves, _girdle, _thorax, _extremities)
     ]
     jobs += [partial(_vertebra, plan, v.level) for v in plan.spine.vertebrae]
+    relief = _relief(plan)
     with ThreadPoolExecutor(_THREADS) as pool:
-        done = list(pool.map(lambda job: job(), jobs))
+        done = list(pool.map(lambda job: [_roughened(item, relief) for item in job()], jobs))
     soft_parts, pelvic, discs, nerves, girdle, chest, distal, *spine = done
     made = [*pelvic, *girdle, *chest, *distal, *(item for group in spine for item in group)]
     bones = [item for item in made if isinstance(item, Bone)]
@@ -99,6 +103,29 @@ def build_body(options: BodyOptions, seed: int) -> Body:
     parts = [*soft_parts, *discs, *nerves, *(bone.part for bone in bones), *over]
     bones.sort(key=lambda bone: -float(bone.centroid[2]))
     return Body(plan.person, tuple(p for p in parts if isinstance(p, Part)), tuple(bones), options.variants)
+
+
+def _relief(plan: Plan) -> Field:
+    """Smooth noise in space: how far the surface of bone lies off the ideal one, mm."""
+    high = np.array([330.0, 260.0, 820.0]) * max(plan.spine.scale, 1.0)
+    low = -high * np.array([1.0, 1.0, 1.2])
+    shape = np.ceil((high - low) / _RELIEF_MM).astype(int)
+    values = _ROUGH_MM * noise([int(n) for n in shape], (2.0, 2.0, 2.0), plan.rng("relief"))
+    return Field(np.clip(values, -2.2 * _ROUGH_MM, 2.2 * _ROUGH_MM), low, _RELIEF_MM, 0.0)
+
+
+def _roughened(item: Bone | Part, relief: Field) -> Bone | Part:
+    """No bone is as smooth as its primitives, nor are its sides alike."""
+    if isinstance(item, Part):
+        soft_tissue = item.carrier in ("wall", "viscera")
+        return item if soft_tissue else replace(item, shape=_with_relief(item.shape, relief))
+    pieces = tuple((name, _with_relief(field, relief)) for name, field in item.pieces)
+    return replace(item, part=replace(item.part, shape=_with_relief(item.part.shape, relief)), pieces=pieces)
+
+
+def _with_relief(field: Field, relief: Field) -> Field:
+    lines = [o + field.step * np.arange(n) for o, n in zip(field.origin, field.values.shape, strict=True)]
+    return Field(field.values + sampled(relief, lines), field.origin, field.step)
 
 
 def plan_of(options: BodyOptions, seed: int) -> Plan:
