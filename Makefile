@@ -18,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-demo: $(VENV)/.core ## the whole workup on a small phantom patient, into demo-out (OUT=...)
+demo: $(VENV)/.core ## the index case re-enacted and worked up, into demo-out (OUT=...)
 	$(BIN)/osteotrace demo -o $(OUT)
 
 test: $(VENV)/.dev ## all tests; warnings are errors; branch coverage must hold

@@ -2,7 +2,7 @@
 
 ``python docs/gallery.py --patient DIR -o docs/gallery`` reads what ``osteotrace phantom --case index -o DIR``
 wrote: the images through intake, the truth only to know where to cut and where to point. Nothing is measured
-here except the PET maximum that panel J names.
+here but the PET maximum that the plate names.
 """
 
 from __future__ import annotations
@@ -31,25 +31,31 @@ from osteotrace.model.values import Quantity
 from osteotrace.model.values import View as Projection
 from osteotrace.outputs.figures.drawing import DPI, INK, PALE, empty_axes, grey_map, label
 from osteotrace.outputs.figures.picture import picture_of
-from osteotrace.outputs.figures.planes import VIEWS
+from osteotrace.outputs.figures.planes import VIEWS, View
 from osteotrace.outputs.figures.settings import DisplaySettings, display_settings
 from osteotrace.outputs.figures.window import Window, windows_of
 from osteotrace.space import FloatArray
 
 Truth = dict[str, Any]
 Pixels = NDArray[np.float32]
+Size = tuple[float, float]  # width and height, mm
 
-WIDTH_PX = 1600
-_PLATE_BYTES, _EXAM_BYTES = 1_000_000, 330_000
-_COLOURS = (128, 96, 64, 48, 40, 32, 24)  # tried until the file is small enough
+_PLATE = (1600, 1_000_000)  # width in pixels, bytes
+_EXAM = (1200, 330_000)
+_GREYS = (96, 64, 48, 40, 32, 24)  # levels that are tried until the file is small enough
+_COLOURS, _COLOURED = 48, 20  # palette entries; difference of channels that is not grey
 _MARGIN, _GAP, _HEAD = 0.08, 0.07, 0.56  # inch; the head of a panel holds three lines
 _BAR_MM = 50.0
 _SIDE_SHARE = 0.35  # of a direction that earns a second orientation letter
 _LUNG = Window(-1350.0, 150.0, False, "lung", "W 1500 L -600 HU")
-_MARK = "#ffd21f"
+_SUV_TOP = 3.5  # g/mL; the focus in T11 is faint
+_MR_TOP, _MR_TOP_CSF = 98.0, 95.0  # percentile that is white; lower where CSF outshines the rest
+_MARK, _MARK_ON_WHITE = "#ffe14a", "#c62f00"
 _AXIAL, _CORONAL, _SAGITTAL = VIEWS
-_MASS, _PIN, _TARGET, _HOT = "M01", "P01", "B17", "B01"
+_MASS, _PIN, _ILIUM, _T11 = "M01", "P01", "B17", "B01"
 _SPINE = [f"vertebrae_{c}{n}" for c, count in (("C", 7), ("T", 12), ("L", 5)) for n in range(1, count + 1)]
+_BOTH = (Projection.ANTERIOR, Projection.POSTERIOR)
+_HOT_BONE = 2.0  # bone tracer relative to normal bone
 
 
 # --- planes -----------------------------------------------------------------------------------------
@@ -65,8 +71,6 @@ class Plane:
         LPS, mm, in the frame of the series; may be bent.
     right, down : ndarray of float64, shape (3,)
         Unit vectors along the columns and rows before bending.
-    step_mm : float
-        Distance of pixels.
     words : str
         What the figure says of it.
     """
@@ -84,16 +88,10 @@ class Plane:
         return float(column), float(row), float(away[row, column])
 
 
-def flat_plane(
-    center: FloatArray,
-    directions: tuple[Sequence[float], Sequence[float]],
-    size_mm: tuple[float, float],
-    step_mm: float,
-    words: str,
-) -> Plane:
-    """A plane of width and height ``size_mm`` around a point, LPS mm; ``directions`` are right and down."""
-    right, down = (np.asarray(d, dtype=np.float64) / np.linalg.norm(d) for d in directions)
-    across, along = (_offsets(length, step_mm) for length in size_mm)
+def flat_plane(center: FloatArray, view: View, size: Size, step_mm: float, words: str) -> Plane:
+    """A plane of one orientation around a point, LPS mm."""
+    right, down = np.array(view.right, dtype=np.float64), np.array(view.down, dtype=np.float64)
+    across, along = (_offsets(length, step_mm) for length in size)
     points = center + across[None, :, None] * right + along[:, None, None] * down
     return Plane(points, right, down, step_mm, words)
 
@@ -144,17 +142,12 @@ def cut(volume: Volume, points: FloatArray) -> Pixels:
     return np.asarray(found, dtype=np.float32)
 
 
-def projected(
-    volume: Volume,
-    plane: Plane,
-    depths_mm: Iterable[float],
-    join: Callable[..., Any] = np.fmax,
-) -> Pixels:
+def projected(volume: Volume, plane: Plane, depths_mm: Iterable[float]) -> Pixels:
     """Maximum over parallel planes; a depth lies along right × down."""
     normal = np.cross(plane.right, plane.down)
     picture = np.full(plane.points.shape[:2], np.nan, dtype=np.float32)
     for depth in depths_mm:
-        picture = join(picture, cut(volume, plane.points + depth * normal))
+        picture = np.fmax(picture, cut(volume, plane.points + depth * normal))
     return picture
 
 
@@ -163,17 +156,11 @@ def projected(
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """An arrow (with a tail) or an arrowhead whose tip is near a pixel.
-
-    Attributes
-    ----------
-    angle_deg : float
-        Where it points to: 0 to the right, 90 down.
-    """
+    """An arrow (with a tail) or an arrowhead; pixels of its tip, and 1 where it points right, -1 left."""
 
     column: float
     row: float
-    angle_deg: float
+    way: int
     tail: bool
 
 
@@ -206,35 +193,41 @@ class Panel:
     @property
     def aspect(self) -> float:
         """Width by height."""
-        rows, columns = self.picture.shape[:2]
-        return columns / rows
+        return self.picture.shape[1] / self.picture.shape[0]
 
 
 def blank(title: str, words: str, aspect: float) -> Panel:
     """A panel for what the phantom has not."""
-    picture = np.full((100, max(round(100 * aspect), 1), 3), 0.92)
-    return Panel(picture, 1.0, None, (), (title, "", ""), words=words)
+    return Panel(np.full((100, round(100 * aspect), 3), 0.92), 1.0, None, (), (title,), words=words)
 
 
-def width_level(low: float, high: float, unit: str = "") -> str:
-    """``W 400 L 40 HU``."""
-    digits = 0 if high - low >= 20 else 1
-    return f"W {high - low:.{digits}f} L {(high + low) / 2:.{digits}f} {unit}".rstrip()
+def lettered(panels: Sequence[Panel], letters: str) -> list[Panel]:
+    """The panels with the letters of the plate."""
+    titled = zip(panels, letters, strict=True)
+    return [replace(p, lines=(f"{x}  {p.lines[0]}", *p.lines[1:])) for p, x in titled]
 
 
-def log_counts(counts: NDArray[Any], high: float) -> tuple[Pixels, Window]:
-    """Logarithm of counts + 1 and its inverse window from 0 to ``high`` counts."""
-    top = float(np.log1p(max(high, 1.0)))
-    return np.log1p(counts.T).astype(np.float32), Window(0.0, top, True, "", f"log, 0–{high:.0f} counts")
+def mr_window(picture: Pixels, settings: DisplaySettings, top: float) -> Window:
+    """From the lowest signal of the body to a percentile of it, as width and level."""
+    limits = replace(settings, percentiles=(settings.percentiles[0], top))
+    window = windows_of(Quantity.MR_SIGNAL, [picture], limits)[0]
+    width, level = window.high - window.low, (window.high + window.low) / 2
+    return replace(window, label=f"W {width:.0f} L {level:.0f}")
+
+
+def log_counts(counts: NDArray[Any]) -> tuple[Pixels, Window]:
+    """Logarithm of counts + 1, and its inverse window up to the maximum."""
+    top = float(counts.max())
+    window = Window(0.0, float(np.log1p(max(top, 1.0))), True, "", f"log, 0–{top:.0f} counts")
+    return np.log1p(counts).astype(np.float32), window
 
 
 def fused(ct: Pixels, pet: Pixels, window: Window, suv_max: float) -> NDArray[np.float64]:
-    """CT in grey under PET in colour; opaque where the uptake is high."""
+    """CT in grey under PET in colour, the more opaque the higher the uptake."""
     grey = np.clip((np.nan_to_num(ct, nan=-1000.0) - window.low) / (window.high - window.low), 0, 1)
     share = np.clip(np.nan_to_num(pet) / suv_max, 0, 1)
-    opaque = np.clip(1.4 * share, 0, 0.85)[..., None]
-    colour = colormaps["hot"](share)[..., :3]
-    return np.asarray(grey[..., None] * (1 - opaque) + colour * opaque, dtype=np.float64)
+    opaque = (0.8 * share)[..., None]
+    return np.asarray(grey[..., None] * (1 - opaque) + colormaps["hot"](share)[..., :3] * opaque)
 
 
 # --- the patient ------------------------------------------------------------------------------------
@@ -248,12 +241,6 @@ class Shown:
     settings: DisplaySettings
     volume: Volume
 
-    @property
-    def name(self) -> str:
-        """Series and day, for a title."""
-        series = self.volume.series
-        return f"{series.description} · day {self.truth['day']}"
-
     def bone(self, name: str) -> FloatArray:
         """Centroid of a bone, LPS mm."""
         return np.array(self.truth["bones"][name]["centroid"])
@@ -262,69 +249,73 @@ class Shown:
         """Centroid of a lesion that is there on the day, LPS mm."""
         return next(np.array(x["centroid"]) for x in self.truth["lesions"] if x["id"] == name)
 
+    def window(self, picture: Pixels) -> Window:
+        """That of the quantity."""
+        series = self.volume.series
+        if series.quantity is Quantity.MR_SIGNAL:
+            top = _MR_TOP_CSF if series.name == "T2 FS" else _MR_TOP
+            return mr_window(picture, self.settings, top)
+        return windows_of(series.quantity, [picture], replace(self.settings, suv_max=_SUV_TOP))[0]
+
     def panel(
-        self, plane: Plane, window: Window | None = None, marks: tuple[Mark, ...] = (), title: str = ""
+        self,
+        plane: Plane,
+        window: Window | None = None,
+        marks: tuple[Mark, ...] = (),
+        picture: Pixels | None = None,
     ) -> Panel:
-        """The series on a plane; without a window the one of its quantity."""
-        picture = cut(self.volume, plane.points)
-        return self.shown(plane, picture, window, marks, title)
-
-    def shown(
-        self, plane: Plane, picture: NDArray[Any], window: Window | None, marks: tuple[Mark, ...], title: str
-    ) -> Panel:
-        """A picture that was taken on a plane."""
-        if window is None:
-            window = windows_of(self.volume.series.quantity, [picture], self.settings)[0]
-        if self.volume.series.quantity is Quantity.MR_SIGNAL:
-            window = replace(window, label=width_level(window.low, window.high))
+        """The series on a plane, or a picture made on it."""
+        picture = cut(self.volume, plane.points) if picture is None else picture
+        window = window or self.window(picture)
+        title = f"{self.volume.series.description} · day {self.truth['day']}"
         letters = edge_letters(plane.right, plane.down)
-        lines = (title or self.name, plane.words, window.label)
-        return Panel(picture, plane.step_mm, window, letters, lines, marks)
+        return Panel(picture, plane.step_mm, window, letters, (title, plane.words, window.label), marks)
 
-    def sagittal(self, size_mm: tuple[float, float], aside_mm: float = 0.0, ahead_mm: float = 0.0) -> Plane:
+    def sagittal(self, size: Size, aside_mm: float = 0.0, height: float | None = None) -> Plane:
         """Sagittal plane that follows the spine from side to side, around the middle of the image."""
-        line = spine_line(self.truth)
-        middle = self.volume.grid.center.copy()
-        near = line[np.abs(line[:, 2] - middle[2]) < size_mm[1] / 2]
-        middle[1] = (near if len(near) else line)[:, 1].mean() - ahead_mm
+        line, middle = spine_line(self.truth), self.volume.grid.center.copy()
+        middle[2] = middle[2] if height is None else height
+        middle[1] = line[np.abs(line[:, 2] - middle[2]) < size[1] / 2, 1].mean()
         side = f", {abs(aside_mm):.0f} mm {'left' if aside_mm > 0 else 'right'}" if aside_mm else ""
-        flat = flat_plane(middle, (_SAGITTAL.right, _SAGITTAL.down), size_mm, 0.6, "sagittal along spine" + side)
-        return bent(flat, line, 0, aside_mm)
+        return bent(
+            flat_plane(middle, _SAGITTAL, size, 0.6, f"sagittal along spine{side}"), line, 0, aside_mm
+        )
 
-    def marks(self, plane: Plane, near_mm: float, *, mass: bool = True) -> tuple[Mark, ...]:
+    def coronal(self, size: Size, before_mm: float = 0.0, step_mm: float = 0.8) -> Plane:
+        """Coronal plane that follows the spine from front to back."""
+        words = f"coronal, {before_mm:.0f} mm before spine" if before_mm else "coronal along spine"
+        flat = flat_plane(self.volume.grid.center, _CORONAL, size, step_mm, words)
+        return bent(flat, spine_line(self.truth), 1, -before_mm)
+
+    def marks(self, plane: Plane, near_mm: float, *only: str) -> tuple[Mark, ...]:
         """Arrowheads at bone lesions from the left of the picture, arrows at the cord mass from the right."""
-        found = []
-        for lesion in self.truth["lesions"]:
-            name = lesion["id"]
-            if not lesion["present"] or not (name.startswith("B") or (mass and name == _MASS)):
-                continue
+        found: list[Mark] = []
+        for lesion in (x for x in self.truth["lesions"] if x["present"] and (not only or x["id"] in only)):
             column, row, distance = plane.pixel(np.array(lesion["centroid"]))
+            half = lesion["longest_mm"] / 2 / plane.step_mm
             if distance > near_mm:
                 continue
-            aside = (lesion["longest_mm"] / 2 + 4.0) / plane.step_mm
-            if name == _MASS:
-                up = 0.3 * lesion["longest_mm"] / plane.step_mm
-                found += [Mark(column + 8.0 / plane.step_mm, row + s * up, 180.0, True) for s in (-1, 1)]
-            else:
-                found.append(Mark(column - aside, row, 0.0, False))
+            if lesion["id"] == _MASS:
+                side = column + 8.0 / plane.step_mm
+                found += [Mark(side, row + s * half, -1, True) for s in (-0.6, 0.6)]
+            elif lesion["id"].startswith("B"):
+                found.append(Mark(column - half - 2.0 / plane.step_mm, row, 1, False))
         return tuple(found)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Phantom:
-    """The patient's images, and the truth to point with."""
+    """The patient's images, and the truth to point with, by series id (``mr0-t1``)."""
 
     images: PatientImages
     series: dict[str, Truth]
     settings: DisplaySettings
 
     def __getitem__(self, name: str) -> Shown:
-        """The volume of a series id of the truth, for example ``mr0-t1``."""
-        truth = self.series[name]
-        volume = next(
-            v for v in self.images.volumes if v.series.series_instance_uid == truth["series_instance_uid"]
-        )
-        return Shown(truth, self.settings, volume)
+        """The volume of a series."""
+        uid = self.series[name]["series_instance_uid"]
+        volume = next(v for v in self.images.volumes if v.series.series_instance_uid == uid)
+        return Shown(self.series[name], self.settings, volume)
 
     def planar(self, view: Projection) -> PlanarImage:
         """The bone scan from one side."""
@@ -340,3 +331,287 @@ def read_phantom(folder: Path) -> Phantom:
     truth = json.loads((folder / "truth" / "truth.json").read_text(encoding="utf-8"))
     images = read_study(folder / "dicom")
     return Phantom(images, {s["id"]: s for s in truth["series"]}, display_settings(load_criteria()))
+
+
+# --- what is shown ----------------------------------------------------------------------------------
+
+
+def mr_row(phantom: Phantom, names: Sequence[str], size: Size, aside_mm: float = 0.0) -> list[Panel]:
+    """Series of one MR station on the sagittal plane of the spine."""
+    shown = [phantom[name] for name in names]
+    planes = [s.sagittal(size, aside_mm) for s in shown]
+    return [s.panel(p, None, s.marks(p, 9.0)) for s, p in zip(shown, planes, strict=True)]
+
+
+def mr_figure(phantom: Phantom, *stations: tuple[str, ...]) -> list[list[Panel]]:
+    """Sagittal planes of all series, then parasagittal, coronal and axial planes of the last T1."""
+    size = (200.0, 315.0)
+    shown = phantom[stations[-1][1]]
+    mass = shown.lesion(_MASS) + (0.0, 5.0, 0.0)
+    planes = [
+        *(shown.sagittal(size, side) for side in (-16.0, 16.0)),
+        shown.coronal((74.0, 315.0)),
+        flat_plane(mass, _AXIAL, (74.0, 120.0), 0.5, "axial at the cord mass"),
+    ]
+    return [
+        *(mr_row(phantom, names, size) for names in stations),
+        [shown.panel(p, None, shown.marks(p, 7.0)) for p in planes],
+    ]
+
+
+def axial_at(point: FloatArray, words: str) -> Plane:
+    """Axial plane of the trunk at the height of a point of the spine."""
+    middle = np.array([0.0, point[1] - 45.0, point[2]])
+    return flat_plane(middle, _AXIAL, (390.0, 270.0), 0.8, f"axial at {words}")
+
+
+def ct_figure(phantom: Phantom) -> list[list[Panel]]:
+    """Trunk CT in bone, soft tissue and lung windows."""
+    ct = phantom["ct69"]
+    bone, soft = phantom.ct_window("bone"), phantom.ct_window("soft tissue")
+    front = ct.coronal((390.0, 660.0), 45.0)
+    planes = [*(ct.sagittal((230.0, 660.0), side) for side in (0.0, 18.0)), ct.coronal((390.0, 660.0))]
+    axial = [
+        (axial_at(ct.bone("vertebrae_T6"), "T6"), _LUNG),
+        (axial_at(ct.bone("vertebrae_L1"), "L1"), soft),
+        (axial_at(ct.lesion(_T11), "T11"), bone),
+        (axial_at(ct.lesion(_ILIUM), "right iliac lesion"), bone),
+    ]
+    return [
+        [
+            *(ct.panel(p, bone, tuple(m for m in ct.marks(p, 9.0) if not m.tail)) for p in planes),
+            ct.panel(front, soft),
+            ct.panel(front, _LUNG),
+        ],
+        [ct.panel(p, w, ct.marks(p, 6.0) if w is bone else ()) for p, w in axial],
+    ]
+
+
+def lesion_places(truth: Truth, posterior: PlanarImage) -> FloatArray:
+    """Pixels left of the midline and row of lesions that take up tracer, shape (n, 2).
+
+    The truth has no geometry of the planar image. Its columns are centred on L1; the rows are shifted to where
+    the most counts of the posterior view lie under the lesions.
+    """
+    step = (posterior.pixel_mm or (1.0, 1.0))[0]
+    found = [x for x in truth["lesions"] if x["id"].startswith("B") and x["present"]]
+    hot = np.array([x["centroid"] for x in found if x["material"]["bone_tracer"] >= _HOT_BONE])
+    away = (hot - truth["bones"]["vertebrae_L1"]["centroid"]) / step
+    columns, rows = posterior.counts.shape
+    index = np.round((columns - 1) / 2 - away[:, 0]).astype(int)
+    shifts = range(rows // 4, rows * 3 // 4)
+    best = max(shifts, key=lambda s: int(posterior.counts[index, np.round(s - away[:, 2]).astype(int)].sum()))
+    return np.column_stack([away[:, 0], best - away[:, 2]])
+
+
+def nm_panels(phantom: Phantom, *, log: bool) -> list[Panel]:
+    """Both views of the bone scan, cropped to the patient."""
+    images = {view: phantom.planar(view) for view in _BOTH}
+    places = lesion_places(phantom.series["nm70"], images[Projection.POSTERIOR])
+    counts = np.stack([image.counts for image in images.values()])
+    across, along = (np.flatnonzero(counts.mean(axis=(0, a)) > 0.25) for a in (2, 1))
+    first, last = (across[0], along[0]), (across[-1] + 1, along[-1] + 1)
+    step = (images[Projection.POSTERIOR].pixel_mm or (1.0, 1.0))[0]
+    high = float(np.percentile(counts[counts > 0], 99.5))
+    panels = []
+    for view, image in images.items():
+        sign, letters = (1, ("R", "L", "H", "F")) if view is _BOTH[0] else (-1, ("L", "R", "H", "F"))
+        values, window = image.counts, Window(0.0, high, True, "", f"0–{high:.0f} counts")
+        if log:
+            values, window = log_counts(image.counts)
+        picture = values[first[0] : last[0], first[1] : last[1]].T.astype(np.float32)
+        middle = (image.counts.shape[0] - 1) / 2 - first[0]
+        ways = [(sign * x, 1 if sign * x < 0 else -1, row - first[1]) for x, row in places]
+        marks = tuple(Mark(middle + x - way * 12.0 / step, row, way, True) for x, way, row in ways)
+        lines = ("bone scan · day 70", f"{view}", window.label)
+        panels.append(Panel(picture, step, window, letters, lines, () if log else marks))
+    return panels
+
+
+def pet_panels(phantom: Phantom) -> dict[str, Panel]:
+    """Projections and sections of the PET, alone and over its CT."""
+    pet, ct, soft = phantom["pet71-pet"], phantom["pet71-ct"], phantom.ct_window("soft tissue")
+    center, depths = pet.volume.grid.center, np.arange(-220.0, 221.0, 4.0)
+    axial, sagittal = axial_at(pet.lesion(_T11), "T11"), pet.sagittal((230.0, 430.0))
+    axial = replace(axial, points=axial.points + (center[0], 0.0, 0.0))
+    found = {
+        "ct": ct.panel(axial, soft),
+        "pet": pet.panel(axial, None, pet.marks(axial, 9.0, _T11)),
+        "coronal": pet.panel(pet.coronal((390.0, 660.0), 0.0, 2.0)),
+    }
+    for name, view, width in (("front", _CORONAL, 480.0), ("side", _SAGITTAL, 300.0)):
+        plane = flat_plane(center, view, (width, 860.0), 2.0, f"MIP from the {name}")
+        marks = pet.marks(plane, np.inf, _T11)
+        found[name] = pet.panel(plane, None, marks, projected(pet.volume, plane, depths))
+    for name, plane in (("fusion", axial), ("fusion sagittal", sagittal)):
+        colours = fused(cut(ct.volume, plane.points), cut(pet.volume, plane.points), soft, _SUV_TOP)
+        lines = ("PET-CT · day 71", plane.words, f"{soft.label}; SUVbw 0–{_SUV_TOP:g}")
+        letters = edge_letters(plane.right, plane.down)
+        found[name] = Panel(colours, plane.step_mm, None, letters, lines, pet.marks(plane, 9.0, _T11))
+    return found
+
+
+def pet_figure(phantom: Phantom) -> list[list[Panel]]:
+    """Projections, sections and fusion."""
+    found = pet_panels(phantom)
+    rows = (("front", "side", "coronal", "fusion sagittal"), ("ct", "pet", "fusion"))
+    return [[found[name] for name in row] for row in rows]
+
+
+def highest_near(volume: Volume, point: FloatArray, reach_mm: float = 12.0) -> float:
+    """Highest value in a cube around a point."""
+    low, high = (volume.grid.indices(point) + s * reach_mm / volume.grid.spacing for s in (-1, 1))
+    box = tuple(slice(max(round(a), 0), round(b) + 1) for a, b in zip(low, high, strict=True))
+    return float(volume.values[box].max())
+
+
+def pin_panels(phantom: Phantom) -> list[Panel]:
+    """Planes through the tip of the pin, and the one that holds it."""
+    ct, bone = phantom["pin90"], phantom.ct_window("bone")
+    tip = ct.lesion(_ILIUM)
+    away = ct.lesion(_PIN) - tip
+    across = away[:2] / np.hypot(*away[:2])
+    upright = View("vertical", (float(across[0]), float(across[1]), 0.0), (0.0, 0.0, -1.0), ("", "", "", ""))
+    middle = np.array([ct.volume.grid.center[0], tip[1] - 10.0, tip[2]])
+    side = (130.0, 130.0)
+    planes = [
+        flat_plane(middle, _AXIAL, (350.0, 230.0), 0.7, "axial at the tip"),
+        flat_plane(tip + away * (0.6, 0.6, -0.2), upright, side, 0.5, "vertical plane of the pin"),
+        flat_plane(tip, _CORONAL, side, 0.5, "coronal at the tip"),
+        flat_plane(tip, _SAGITTAL, side, 0.5, "sagittal at the tip"),
+    ]
+    tips = [(plane, plane.pixel(tip)) for plane in planes]
+    return [ct.panel(p, bone, (Mark(c - 8.0 / p.step_mm, r, 1, True),)) for p, (c, r, _) in tips]
+
+
+def plate(phantom: Phantom) -> list[list[Panel]]:
+    """Panels A to L in the order of the report."""
+    size, bone = (190.0, 300.0), phantom.ct_window("bone")
+    first = mr_row(phantom, ("mr0-t2fs", "mr0-t1", "mr0-t1fsce"), size)
+    later = mr_row(phantom, ("mr68-t2-lower", "mr68-t1-lower", "mr68-t1ce-lower"), size)
+    ct, pet, pin = phantom["ct69"], pet_panels(phantom), pin_panels(phantom)
+    spine = ct.sagittal(size, height=float(ct.bone("vertebrae_L2")[2]))
+    reformat = ct.panel(spine, bone, tuple(m for m in ct.marks(spine, 9.0) if not m.tail))
+    shown = phantom["pet71-pet"]
+    highest = highest_near(shown.volume, shown.lesion(_T11))
+    fusion = replace(pet["fusion"], lines=(f"fusion, SUVmax {highest:.2f} in T11", *pet["fusion"].lines[1:]))
+    no_slide = "no slide\nin the phantom"
+    return [
+        [*lettered(first, "ABC"), blank("D  histology, cord mass", no_slide, 0.63)],
+        lettered([*later, reformat], "EFGH"),
+        lettered([*nm_panels(phantom, log=False), pet["front"], fusion], "IIJJ"),
+        [*lettered(pin[:2], "KK"), blank("L  histology, iliac bone", no_slide, 0.6)],
+    ]
+
+
+# --- drawing ----------------------------------------------------------------------------------------
+
+
+def draw(rows: Sequence[Sequence[Panel]], width_px: int) -> Figure:
+    """Rows of panels, each row as wide as the figure."""
+    width = width_px / DPI
+    free = [width - 2 * _MARGIN - _GAP * (len(row) - 1) for row in rows]
+    heights = [f / sum(panel.aspect for panel in row) for f, row in zip(free, rows, strict=True)]
+    total = sum(heights) + len(rows) * (_HEAD + _GAP)
+    figure = Figure(figsize=(width, total), dpi=DPI, facecolor="white")
+    top = total
+    for row, height in zip(rows, heights, strict=True):
+        left = _MARGIN
+        for panel in row:
+            for text, below in zip(panel.lines, (0.12, 0.29, 0.45), strict=False):
+                bold = below < 0.2  # the title
+                style = {"size": 8.5, "weight": "bold"} if bold else {"size": 7.5, "color": PALE}
+                label(figure, left / width, (top - below) / total, text, va="center", **style)
+            box = (left, top - _HEAD - height, panel.aspect * height, height)
+            share = (box[0] / width, box[1] / total, box[2] / width, box[3] / total)
+            _draw_panel(empty_axes(figure, share), panel)
+            left += box[2] + _GAP
+        top -= _HEAD + height + _GAP
+    return figure
+
+
+def _draw_panel(axes: Axes, panel: Panel) -> None:
+    window, (rows, columns) = panel.window, panel.picture.shape[:2]
+    inverse = window is not None and window.inverse
+    limits = {} if window is None else {"vmin": window.low, "vmax": window.high}
+    axes.imshow(panel.picture, cmap=grey_map(inverse=inverse), aspect="auto", **limits)
+    axes.set_xlim(-0.5, columns - 0.5)
+    axes.set_ylim(rows - 0.5, -0.5)
+    if panel.words:
+        axes.text(columns / 2, rows / 2, panel.words, ha="center", va="center", color=PALE, fontsize=9)
+        return
+    ink, edge_ink = (INK, "white") if inverse else ("white", "black")
+    edge = [patheffects.withStroke(linewidth=1.6, foreground=edge_ink)]
+    places = ((0.015, 0.5, "left"), (0.985, 0.5, "right"), (0.5, 0.975, "center"), (0.5, 0.025, "center"))
+    style = {"color": ink, "va": "center", "path_effects": edge, "transform": axes.transAxes}
+    for letter, (x, y, side) in zip(panel.letters, places, strict=True):
+        axes.text(x, y, letter, fontsize=8.5, ha=side, **style)
+    right, bar = 0.97, _BAR_MM / panel.step_mm / columns
+    line = {"color": ink, "lw": 2.0, "path_effects": edge, "solid_capstyle": "butt"}
+    axes.plot([right - bar, right], [0.02, 0.02], transform=axes.transAxes, **line)
+    axes.text(right - bar / 2, 0.04, "5 cm", fontsize=7, ha="center", **style)
+    for mark in panel.marks:
+        _draw_mark(axes, mark, _MARK_ON_WHITE if inverse else _MARK)
+
+
+def _draw_mark(axes: Axes, mark: Mark, colour: str) -> None:
+    if not mark.tail:
+        style = {"ms": 6.5, "mec": "black", "mew": 0.5, "color": colour}
+        axes.plot(mark.column, mark.row, marker=(3, 0, -90.0 * mark.way), **style)
+        return
+    arrow = {"arrowstyle": "-|>", "color": colour, "lw": 1.3, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 9}
+    tail = (-14.0 * mark.way, 0.0)
+    axes.annotate("", (mark.column, mark.row), tail, textcoords="offset points", arrowprops=arrow)
+
+
+def small_png(content: bytes, limit: int) -> bytes:
+    """The picture with as many grey levels as fit into ``limit`` bytes, or with the fewest."""
+    pixels = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+    coloured = np.ptp(pixels, axis=-1) > _COLOURED
+    few = Image.fromarray(pixels[coloured][None]).quantize(_COLOURS) if coloured.any() else None
+    for levels in _GREYS:
+        greys = np.linspace(0, 255, levels).round().astype(np.uint8)
+        index = (pixels.mean(axis=-1) * (levels - 1) / 255).round().astype(np.uint8)
+        palette = np.repeat(greys, 3).tolist()
+        if few is not None:
+            index[coloured] = levels + np.asarray(few)[0]
+            palette += few.getpalette() or []
+        image = Image.fromarray(index)
+        image.putpalette(palette)
+        stream = io.BytesIO()
+        image.save(stream, "PNG", optimize=True)
+        if stream.tell() <= limit:
+            break
+    return stream.getvalue()
+
+
+FIGURES: dict[str, Callable[[Phantom], list[list[Panel]]]] = {
+    "plate": plate,
+    "mr0": lambda p: mr_figure(p, ("mr0-t2fs", "mr0-t1", "mr0-t1fsce")),
+    "mr68": lambda p: mr_figure(
+        p, *(tuple(f"mr68-{key}-{s}" for key in ("t2", "t1", "t1ce")) for s in ("upper", "lower"))
+    ),
+    "ct69": ct_figure,
+    "nm70": lambda p: [nm_panels(p, log=False) + nm_panels(p, log=True)],
+    "pet71": pet_figure,
+    "pin90": lambda p: [pin_panels(p)[:2], pin_panels(p)[2:]],
+}
+
+
+def main() -> None:
+    """Make the figures."""
+    parser = ArgumentParser(description="Pictures of the re-enacted index case.")
+    parser.add_argument("--patient", type=Path, required=True, help="folder that osteotrace phantom wrote")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the pictures")
+    parser.add_argument("--only", nargs="*", choices=list(FIGURES), default=list(FIGURES))
+    arguments = parser.parse_args()
+    phantom = read_phantom(arguments.patient)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    for name in arguments.only:
+        width, limit = _PLATE if name == "plate" else _EXAM
+        content = picture_of(draw(FIGURES[name](phantom), width), name, "", DPI).png
+        (arguments.output / f"{name}.png").write_bytes(small_png(content, limit))
+
+
+if __name__ == "__main__":
+    main()

@@ -56,7 +56,6 @@ _DAY_ZERO = date(2010, 3, 1)
 _SHIFT_MM = 3.0  # at most, of the patient between two sequences of a session
 _TILT_DEG = 2.5  # SD of the turn of sagittal slices against the body
 _LABEL_MM = 1.5  # truth volumes of CT are not finer than this in the slice
-_OUTLINED = ("metastasis", "primary")
 _PART = ".part-"
 
 
@@ -313,8 +312,12 @@ def _write_series(
 
 def _read(plan: CasePlan, visit: _Visit, acquisition: Acquisition) -> tuple[Drawing, ...]:
     natures = {lesion.id: lesion.nature for lesion in plan.lesions}
-    outlined = [i for i in visit.scene.inserts if natures[i.id] in _OUTLINED]
-    return read_exam(acquisition, plan.body, outlined, visit.posture, _rng(plan, acquisition.id, "reader"))
+    on_mr = isinstance(acquisition.protocol, MrProtocol)  # a mass in the cord is a matter of MR
+    outlined = ("metastasis", "primary") if on_mr else ("metastasis",)
+    inserts = [i for i in visit.scene.inserts if natures[i.id] in outlined]
+    known = [i.id for i in inserts if natures[i.id] == "primary"]
+    rng = _rng(plan, acquisition.id, "reader")
+    return read_exam(acquisition, plan.body, inserts, visit.posture, rng, known)
 
 
 def _write_drawings(

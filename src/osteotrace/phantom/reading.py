@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,15 +52,25 @@ def read_exam(
     inserts: Sequence[Insert],
     posture: Posture,
     rng: np.random.Generator,
+    known: Collection[str] = (),
 ) -> tuple[Drawing, ...]:
-    """What a reader outlines on one series, numbered from head to feet."""
+    """What a reader outlines on one series, numbered from head to feet.
+
+    Parameters
+    ----------
+    inserts : sequence of Insert
+        What could be outlined.
+    known : collection of str
+        Ids of those that the reader came for and outlines wherever they are in the field of view.
+    """
     grid = acquisition.grid
     if grid is None:
         return ()
     drawn = []
     for insert in inserts:
         shape = effective(insert, body)
-        if _is_seen(acquisition, body, shape, insert.carrier, posture, rng):
+        seen = _is_seen(acquisition, body, shape, insert.carrier, posture, rng)
+        if seen or insert.id in known:
             drawn.append((insert.id, _outline(shape, insert.carrier, posture, grid, rng)))
     for _ in range(int(rng.integers(_FALSE[0], _FALSE[1] + 1))):
         shape, carrier = _mistaken(body, posture, grid, rng)

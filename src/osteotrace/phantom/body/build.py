@@ -311,8 +311,11 @@ def _nerves(plan: Plan) -> list[Part]:
 
 def canal_parts(line: canal.CanalLine, of: Mapping[str, Material], rng: np.random.Generator) -> list[Part]:
     """Epidural fat, thecal sac, roots and cord, in the order of drawing."""
+    foramina, nerves = canal.foraminal_fields(line)
     shapes = (
         ("spinal_epidural_fat", canal.epidural_field(line), "epidural_fat"),
+        ("foraminal_fat", foramina, "epidural_fat"),
+        ("spinal_nerves", nerves, "nerve_root"),
         ("spinal_csf", canal.sac_field(line), "csf"),
         ("cauda_equina", canal.roots_field(line, rng), "nerve_root"),
         ("spinal_cord", canal.cord_field(line), "cord"),

@@ -37,6 +37,8 @@ _SAC = {
 }
 _SAC_OF_SACRUM = ((6.6, 5.0), (3.0, 2.6))
 _ROOTS = 9
+# Half height and half depth of a foramen, radius of the nerve in it, mm.
+_FORAMEN = {"C": (4.5, 3.5, 2.2), "T": (5.5, 4.5, 2.2), "L": (8.5, 5.5, 2.9)}
 
 
 class CanalLine:
@@ -168,6 +170,37 @@ def roots_field(line: CanalLine, rng: np.random.Generator) -> Field | None:
         points[:, 1] += sac[:, 1] * back
         strands += [ball_bar(a, b, 0.75) for a, b in itertools.pairwise(points)]
     return Canvas(*outer_box(strands), 0.75).unite_all(strands, 0.5).field(normalise=False)
+
+
+def foraminal_fields(line: CanalLine) -> tuple[Field, Field]:
+    """Fat of the intervertebral foramina, and the nerves with their ganglia in it."""
+    fat: list[Primitive] = []
+    nerves: list[Primitive] = []
+    for v in line.vertebrae[1:]:
+        size, region = v.sizes, v.level[0]
+        tall, deep, nerve = _FORAMEN[region]
+        wide, back = size["canal_width"] / 2, size["depth"] / 2 + 0.32 * size["canal_depth"]
+        low = -size["height"] / 2 - (0.5 if region == "C" else -1.5)
+        for side in (1.0, -1.0):
+            inner, outer = (
+                v.place((side * (wide - 2), back, low)),
+                v.place((side * (wide + 11), back - 2, low - 2)),
+            )
+            fat.append(Bar(inner, outer, (tall, deep), (tall * 0.9, deep), v.axes[:, 2]))
+            start, ganglion = (
+                v.place((side * (wide - 5), back + 2, low + 5)),
+                v.place((side * (wide + 5), back, low + 1)),
+            )
+            end = v.place((side * (wide + 17), back - 5, low - 11))
+            nerves += [
+                ball_bar(start, ganglion, nerve * 0.7, nerve),
+                ball_bar(ganglion, end, nerve, nerve * 0.7),
+            ]
+    step = 1.25
+    return (
+        Canvas(*outer_box(fat), step).unite_all(fat, 1.0).field(),
+        Canvas(*outer_box(nerves), step).unite_all(nerves, 0.5).field(),
+    )
 
 
 def brain_fields(spine: Spine, rng: np.random.Generator) -> tuple[Field, Field]:

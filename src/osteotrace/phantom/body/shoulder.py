@@ -38,7 +38,7 @@ def clavicle_fields(spine: Spine, chest: Chest, step: float) -> tuple[Field, Fie
     """Left and right clavicle."""
     k, head = chest.scale, shoulder_centre(spine, chest)
     start = chest.top + np.array([27.0, 0.0, 6.0]) * k
-    end = head + np.array([2.0, 8.0, 31.0]) * k
+    end = head + np.array([-8.0, 8.0, 29.0]) * k
     across = end - start
     points = np.array(
         [
@@ -69,7 +69,7 @@ def scapula_fields(spine: Spine, chest: Chest, ribs: list[Rib], step: float) -> 
     upper = _behind(ribs, 72.0 * k, float(spine.of("T2").centre[2]))
     lower = _behind(ribs, 84.0 * k, float(spine.of("T7").centre[2]) - 4.0)
     root = _behind(ribs, 68.0 * k, float(spine.of("T3").centre[2]) + 2.0)
-    crest = head + np.array([14.0, 30.0, 30.0]) * k
+    crest = head + np.array([6.0, 30.0, 27.0]) * k
     neck = glenoid + np.array([-8.0, 4.0, 0.0]) * k
     below = neck + np.array([-2.0, 4.0, -16.0]) * k
     above = neck + np.array([-4.0, 2.0, 16.0]) * k
@@ -82,7 +82,7 @@ def scapula_fields(spine: Spine, chest: Chest, ribs: list[Rib], step: float) -> 
         Bar(root, crest - np.array([16, 2, 4]) * k, (3 * k, 4 * k), (8 * k, 5 * k), (0, 1, 0)),
         Bar(
             crest - np.array([16, 2, 4]) * k,
-            head + np.array([12, -2, 33]) * k,
+            head + np.array([5, -2, 31]) * k,
             (11 * k, 4.5 * k),
             (10 * k, 4.5 * k),
             (1, 0.4, 0),
