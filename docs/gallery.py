@@ -37,11 +37,13 @@ from osteotrace.outputs.figures.window import Window, windows_of
 from osteotrace.space import FloatArray
 
 Truth = dict[str, Any]
+Style = dict[str, Any]
 Pixels = NDArray[np.float32]
 Size = tuple[float, float]  # width and height, mm
 
 _PLATE = (1600, 1_000_000)  # width in pixels, bytes
 _EXAM = (1200, 330_000)
+_TALL = (1000, 330_000)  # mr68 has three rows
 _GREYS = (96, 64, 48, 40, 32, 24)  # levels that are tried until the file is small enough
 _COLOURS, _COLOURED = 48, 20  # palette entries; difference of channels that is not grey
 _MARGIN, _GAP, _HEAD = 0.08, 0.07, 0.56  # inch; the head of a panel holds three lines
@@ -63,16 +65,9 @@ _HOT_BONE = 2.0  # bone tracer relative to normal bone
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plane:
-    """Where a picture is taken.
+    """Where a picture is taken: points of shape (rows, columns, 3), LPS mm, in the frame of the series.
 
-    Attributes
-    ----------
-    points : ndarray of float64, shape (rows, columns, 3)
-        LPS, mm, in the frame of the series; may be bent.
-    right, down : ndarray of float64, shape (3,)
-        Unit vectors along the columns and rows before bending.
-    words : str
-        What the figure says of it.
+    ``right`` and ``down`` are unit vectors along the columns and rows before bending.
     """
 
     points: FloatArray
@@ -98,29 +93,35 @@ def flat_plane(center: FloatArray, view: View, size: Size, step_mm: float, words
 
 def _offsets(length_mm: float, step_mm: float) -> FloatArray:
     count = max(round(length_mm / step_mm), 1)
-    return (np.arange(count) - (count - 1) / 2) * step_mm
+    return np.asarray((np.arange(count) - (count - 1) / 2) * step_mm, dtype=np.float64)
 
 
 def bent(plane: Plane, line: FloatArray, axis: int, aside_mm: float = 0.0) -> Plane:
-    """The plane with one coordinate taken from a line at the same height.
+    """The plane with one coordinate taken from the spine at the same height.
 
     Parameters
     ----------
-    line : ndarray, shape (n, 3)
-        Points of ascending z, LPS mm; beyond its ends the nearest one counts.
+    line : ndarray, shape (n, 4)
+        As of :func:`spine_line`; beyond its ends the nearest vertebra counts.
     axis : int
-        0 follows the line to the left and right, 1 to the front and back.
+        0 follows the spine to the left and right and turns with it, 1 follows it to the front and back.
     aside_mm : float
-        Parallel to the line at this distance.
+        Parallel to the spine at this distance.
     """
     points = plane.points.copy()
-    points[..., axis] = np.interp(points[..., 2], line[:, 2], line[:, axis]) + aside_mm
+    x, y, turn = (np.interp(points[..., 2], line[:, 2], line[:, n]) for n in (0, 1, 3))
+    points[..., axis] = (x + turn * (points[..., 1] - y) if axis == 0 else y) + aside_mm
     return replace(plane, points=points)
 
 
 def spine_line(truth: Truth) -> FloatArray:
-    """Centroids of the vertebrae in the frame of one series, from below, shape (n, 3), LPS mm."""
-    line = np.array([truth["bones"][name]["centroid"] for name in _SPINE if name in truth["bones"]])
+    """Vertebrae in the frame of one series from below, shape (n, 4).
+
+    Centroid, LPS mm, and how far to the left one goes per mm to the back: the turn of the patient.
+    """
+    bones = [truth["bones"][name] for name in _SPINE if name in truth["bones"]]
+    back = np.array([bone["motion"] for bone in bones])[:, :2, 1]
+    line = np.column_stack([[bone["centroid"] for bone in bones], back[:, 0] / back[:, 1]])
     return np.asarray(line[np.argsort(line[:, 2])], dtype=np.float64)
 
 
@@ -166,20 +167,10 @@ class Mark:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Panel:
-    """One picture of a figure.
+    """One picture of a figure: values with a window, or red, green, blue from 0 to 1 without one.
 
-    Attributes
-    ----------
-    picture : ndarray, shape (rows, columns) or (rows, columns, 3)
-        Values, or red, green, blue from 0 to 1.
-    window : Window or None
-        None for colours.
-    letters : tuple of str
-        At the left, right, upper and lower edge; empty where there is nothing to orient.
-    lines : tuple of str
-        Title and up to two lines below it.
-    words : str
-        Written in the middle of a panel without a picture.
+    ``letters`` stand at the left, right, upper and lower edge, ``lines`` above the picture, ``words`` in the
+    middle of a panel without a picture.
     """
 
     picture: NDArray[Any]
@@ -193,7 +184,8 @@ class Panel:
     @property
     def aspect(self) -> float:
         """Width by height."""
-        return self.picture.shape[1] / self.picture.shape[0]
+        rows, columns = self.picture.shape[:2]
+        return float(columns / rows)
 
 
 def blank(title: str, words: str, aspect: float) -> Panel:
@@ -215,19 +207,13 @@ def mr_window(picture: Pixels, settings: DisplaySettings, top: float) -> Window:
     return replace(window, label=f"W {width:.0f} L {level:.0f}")
 
 
-def log_counts(counts: NDArray[Any]) -> tuple[Pixels, Window]:
-    """Logarithm of counts + 1, and its inverse window up to the maximum."""
-    top = float(counts.max())
-    window = Window(0.0, float(np.log1p(max(top, 1.0))), True, "", f"log, 0–{top:.0f} counts")
-    return np.log1p(counts).astype(np.float32), window
-
-
 def fused(ct: Pixels, pet: Pixels, window: Window, suv_max: float) -> NDArray[np.float64]:
     """CT in grey under PET in colour, the more opaque the higher the uptake."""
     grey = np.clip((np.nan_to_num(ct, nan=-1000.0) - window.low) / (window.high - window.low), 0, 1)
     share = np.clip(np.nan_to_num(pet) / suv_max, 0, 1)
     opaque = (0.8 * share)[..., None]
-    return np.asarray(grey[..., None] * (1 - opaque) + colormaps["hot"](share)[..., :3] * opaque)
+    mixed = grey[..., None] * (1 - opaque) + colormaps["hot"](share)[..., :3] * opaque
+    return np.asarray(np.clip(mixed, 0, 1), dtype=np.float64)
 
 
 # --- the patient ------------------------------------------------------------------------------------
@@ -296,8 +282,8 @@ class Shown:
             if distance > near_mm:
                 continue
             if lesion["id"] == _MASS:
-                side = column + 8.0 / plane.step_mm
-                found += [Mark(side, row + s * half, -1, True) for s in (-0.6, 0.6)]
+                side, beside = column + 8.0 / plane.step_mm, (0.0,) if plane.down[1] else (-0.6, 0.6)
+                found += [Mark(side, row + s * half, -1, True) for s in beside]
             elif lesion["id"].startswith("B"):
                 found.append(Mark(column - half - 2.0 / plane.step_mm, row, 1, False))
         return tuple(found)
@@ -347,7 +333,7 @@ def mr_figure(phantom: Phantom, *stations: tuple[str, ...]) -> list[list[Panel]]
     """Sagittal planes of all series, then parasagittal, coronal and axial planes of the last T1."""
     size = (200.0, 315.0)
     shown = phantom[stations[-1][1]]
-    mass = shown.lesion(_MASS) + (0.0, 5.0, 0.0)
+    mass = shown.lesion(_MASS) + np.array([0.0, 5.0, 0.0])
     planes = [
         *(shown.sagittal(size, side) for side in (-16.0, 16.0)),
         shown.coronal((74.0, 315.0)),
@@ -359,10 +345,11 @@ def mr_figure(phantom: Phantom, *stations: tuple[str, ...]) -> list[list[Panel]]
     ]
 
 
-def axial_at(point: FloatArray, words: str) -> Plane:
-    """Axial plane of the trunk at the height of a point of the spine."""
-    middle = np.array([0.0, point[1] - 45.0, point[2]])
-    return flat_plane(middle, _AXIAL, (390.0, 270.0), 0.8, f"axial at {words}")
+def axial_at(shown: Shown, point: FloatArray, words: str, size: Size = (390.0, 260.0)) -> Plane:
+    """Axial plane of the trunk at the height of a point, its middle before the spine."""
+    line = spine_line(shown.truth)
+    x, y = (np.interp(point[2], line[:, 2], line[:, n]) for n in (0, 1))
+    return flat_plane(np.array([x, y - 30.0, point[2]]), _AXIAL, size, 0.8, f"axial at {words}")
 
 
 def ct_figure(phantom: Phantom) -> list[list[Panel]]:
@@ -372,10 +359,10 @@ def ct_figure(phantom: Phantom) -> list[list[Panel]]:
     front = ct.coronal((390.0, 660.0), 45.0)
     planes = [*(ct.sagittal((230.0, 660.0), side) for side in (0.0, 18.0)), ct.coronal((390.0, 660.0))]
     axial = [
-        (axial_at(ct.bone("vertebrae_T6"), "T6"), _LUNG),
-        (axial_at(ct.bone("vertebrae_L1"), "L1"), soft),
-        (axial_at(ct.lesion(_T11), "T11"), bone),
-        (axial_at(ct.lesion(_ILIUM), "right iliac lesion"), bone),
+        (axial_at(ct, ct.bone("vertebrae_T6"), "T6"), _LUNG),
+        (axial_at(ct, ct.bone("vertebrae_L1"), "L1"), soft),
+        (axial_at(ct, ct.lesion(_T11), "T11"), bone),
+        (axial_at(ct, ct.lesion(_ILIUM), "right iliac lesion"), bone),
     ]
     return [
         [
@@ -390,8 +377,8 @@ def ct_figure(phantom: Phantom) -> list[list[Panel]]:
 def lesion_places(truth: Truth, posterior: PlanarImage) -> FloatArray:
     """Pixels left of the midline and row of lesions that take up tracer, shape (n, 2).
 
-    The truth has no geometry of the planar image. Its columns are centred on L1; the rows are shifted to where
-    the most counts of the posterior view lie under the lesions.
+    The truth has no geometry of the planar image. Its columns are centred on L1; the rows are shifted to
+    where the most counts of the posterior view lie under the lesions.
     """
     step = (posterior.pixel_mm or (1.0, 1.0))[0]
     found = [x for x in truth["lesions"] if x["id"].startswith("B") and x["present"]]
@@ -404,8 +391,8 @@ def lesion_places(truth: Truth, posterior: PlanarImage) -> FloatArray:
     return np.column_stack([away[:, 0], best - away[:, 2]])
 
 
-def nm_panels(phantom: Phantom, *, log: bool) -> list[Panel]:
-    """Both views of the bone scan, cropped to the patient."""
+def nm_panels(phantom: Phantom) -> list[Panel]:
+    """Both views of the bone scan, cropped to the patient, with arrows at lesions."""
     images = {view: phantom.planar(view) for view in _BOTH}
     places = lesion_places(phantom.series["nm70"], images[Projection.POSTERIOR])
     counts = np.stack([image.counts for image in images.values()])
@@ -416,28 +403,33 @@ def nm_panels(phantom: Phantom, *, log: bool) -> list[Panel]:
     panels = []
     for view, image in images.items():
         sign, letters = (1, ("R", "L", "H", "F")) if view is _BOTH[0] else (-1, ("L", "R", "H", "F"))
-        values, window = image.counts, Window(0.0, high, True, "", f"0–{high:.0f} counts")
-        if log:
-            values, window = log_counts(image.counts)
-        picture = values[first[0] : last[0], first[1] : last[1]].T.astype(np.float32)
+        window = Window(0.0, high, True, "", f"0–{high:.0f} counts")
+        picture = image.counts[first[0] : last[0], first[1] : last[1]].T.astype(np.float32)
         middle = (image.counts.shape[0] - 1) / 2 - first[0]
         ways = [(sign * x, 1 if sign * x < 0 else -1, row - first[1]) for x, row in places]
         marks = tuple(Mark(middle + x - way * 12.0 / step, row, way, True) for x, way, row in ways)
         lines = ("bone scan · day 70", f"{view}", window.label)
-        panels.append(Panel(picture, step, window, letters, lines, () if log else marks))
+        panels.append(Panel(picture, step, window, letters, lines, marks))
     return panels
+
+
+def nm_figure(phantom: Phantom) -> list[list[Panel]]:
+    """The whole patient with arrows, the trunk without."""
+    whole = nm_panels(phantom)
+    trunk = [replace(p, picture=p.picture[: int(0.55 * len(p.picture))], marks=()) for p in whole]
+    return [[*whole, *trunk]]
 
 
 def pet_panels(phantom: Phantom) -> dict[str, Panel]:
     """Projections and sections of the PET, alone and over its CT."""
     pet, ct, soft = phantom["pet71-pet"], phantom["pet71-ct"], phantom.ct_window("soft tissue")
     center, depths = pet.volume.grid.center, np.arange(-220.0, 221.0, 4.0)
-    axial, sagittal = axial_at(pet.lesion(_T11), "T11"), pet.sagittal((230.0, 430.0))
-    axial = replace(axial, points=axial.points + (center[0], 0.0, 0.0))
+    axial = axial_at(pet, pet.lesion(_T11), "T11", (340.0, 255.0))
+    sagittal, coronal = pet.sagittal((230.0, 430.0)), pet.coronal((390.0, 660.0), 0.0, 2.0)
     found = {
         "ct": ct.panel(axial, soft),
         "pet": pet.panel(axial, None, pet.marks(axial, 9.0, _T11)),
-        "coronal": pet.panel(pet.coronal((390.0, 660.0), 0.0, 2.0)),
+        "coronal": pet.panel(coronal, None, pet.marks(coronal, 9.0, _T11)),
     }
     for name, view, width in (("front", _CORONAL, 480.0), ("side", _SAGITTAL, 300.0)):
         plane = flat_plane(center, view, (width, 860.0), 2.0, f"MIP from the {name}")
@@ -499,7 +491,7 @@ def plate(phantom: Phantom) -> list[list[Panel]]:
     return [
         [*lettered(first, "ABC"), blank("D  histology, cord mass", no_slide, 0.63)],
         lettered([*later, reformat], "EFGH"),
-        lettered([*nm_panels(phantom, log=False), pet["front"], fusion], "IIJJ"),
+        lettered([*nm_panels(phantom), pet["front"], fusion], "IIJJ"),
         [*lettered(pin[:2], "KK"), blank("L  histology, iliac bone", no_slide, 0.6)],
     ]
 
@@ -520,7 +512,7 @@ def draw(rows: Sequence[Sequence[Panel]], width_px: int) -> Figure:
         for panel in row:
             for text, below in zip(panel.lines, (0.12, 0.29, 0.45), strict=False):
                 bold = below < 0.2  # the title
-                style = {"size": 8.5, "weight": "bold"} if bold else {"size": 7.5, "color": PALE}
+                style: Style = {"size": 8.5, "weight": "bold"} if bold else {"size": 7.5, "color": PALE}
                 label(figure, left / width, (top - below) / total, text, va="center", **style)
             box = (left, top - _HEAD - height, panel.aspect * height, height)
             share = (box[0] / width, box[1] / total, box[2] / width, box[3] / total)
@@ -533,7 +525,7 @@ def draw(rows: Sequence[Sequence[Panel]], width_px: int) -> Figure:
 def _draw_panel(axes: Axes, panel: Panel) -> None:
     window, (rows, columns) = panel.window, panel.picture.shape[:2]
     inverse = window is not None and window.inverse
-    limits = {} if window is None else {"vmin": window.low, "vmax": window.high}
+    limits: Style = {} if window is None else {"vmin": window.low, "vmax": window.high}
     axes.imshow(panel.picture, cmap=grey_map(inverse=inverse), aspect="auto", **limits)
     axes.set_xlim(-0.5, columns - 0.5)
     axes.set_ylim(rows - 0.5, -0.5)
@@ -543,11 +535,11 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
     ink, edge_ink = (INK, "white") if inverse else ("white", "black")
     edge = [patheffects.withStroke(linewidth=1.6, foreground=edge_ink)]
     places = ((0.015, 0.5, "left"), (0.985, 0.5, "right"), (0.5, 0.975, "center"), (0.5, 0.025, "center"))
-    style = {"color": ink, "va": "center", "path_effects": edge, "transform": axes.transAxes}
+    style: Style = {"color": ink, "va": "center", "path_effects": edge, "transform": axes.transAxes}
     for letter, (x, y, side) in zip(panel.letters, places, strict=True):
         axes.text(x, y, letter, fontsize=8.5, ha=side, **style)
     right, bar = 0.97, _BAR_MM / panel.step_mm / columns
-    line = {"color": ink, "lw": 2.0, "path_effects": edge, "solid_capstyle": "butt"}
+    line: Style = {"color": ink, "lw": 2.0, "path_effects": edge, "solid_capstyle": "butt"}
     axes.plot([right - bar, right], [0.02, 0.02], transform=axes.transAxes, **line)
     axes.text(right - bar / 2, 0.04, "5 cm", fontsize=7, ha="center", **style)
     for mark in panel.marks:
@@ -556,7 +548,7 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
 
 def _draw_mark(axes: Axes, mark: Mark, colour: str) -> None:
     if not mark.tail:
-        style = {"ms": 6.5, "mec": "black", "mew": 0.5, "color": colour}
+        style: Style = {"ms": 6.5, "mec": "black", "mew": 0.5, "color": colour}
         axes.plot(mark.column, mark.row, marker=(3, 0, -90.0 * mark.way), **style)
         return
     arrow = {"arrowstyle": "-|>", "color": colour, "lw": 1.3, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 9}
@@ -592,7 +584,7 @@ FIGURES: dict[str, Callable[[Phantom], list[list[Panel]]]] = {
         p, *(tuple(f"mr68-{key}-{s}" for key in ("t2", "t1", "t1ce")) for s in ("upper", "lower"))
     ),
     "ct69": ct_figure,
-    "nm70": lambda p: [nm_panels(p, log=False) + nm_panels(p, log=True)],
+    "nm70": nm_figure,
     "pet71": pet_figure,
     "pin90": lambda p: [pin_panels(p)[:2], pin_panels(p)[2:]],
 }
@@ -608,7 +600,7 @@ def main() -> None:
     phantom = read_phantom(arguments.patient)
     arguments.output.mkdir(parents=True, exist_ok=True)
     for name in arguments.only:
-        width, limit = _PLATE if name == "plate" else _EXAM
+        width, limit = {"plate": _PLATE, "mr68": _TALL}.get(name, _EXAM)
         content = picture_of(draw(FIGURES[name](phantom), width), name, "", DPI).png
         (arguments.output / f"{name}.png").write_bytes(small_png(content, limit))
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -66,10 +69,19 @@ def case_dir(osteotrace_data: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="session")
 def phantom_dicom(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small synthetic patient as DICOM, written once; its truth lies beside it."""
+    """The small synthetic patient as DICOM, written once; its truth is taken away, see ``phantom_truth``."""
     folder = tmp_path_factory.mktemp("phantom") / "patient"
     write_small_patient(folder)
+    shutil.move(folder / "truth", folder.parent / "taken away")
     return folder / "dicom"
+
+
+@pytest.fixture(scope="session")
+def phantom_truth(phantom_dicom: Path) -> dict[str, Any]:
+    """What is true of the small synthetic patient."""
+    file = phantom_dicom.parent.parent / "taken away" / "truth.json"
+    truth: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return truth
 
 
 @pytest.fixture(scope="session")

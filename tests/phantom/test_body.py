@@ -416,3 +416,11 @@ def test_a_bone_without_a_centroid_has_its_centre_of_volume():
         "sternum", Field(values, np.array([10.0, 0, 0]), 2.0), typical()["marrow"], (typical()["cortex"], 1.0)
     )
     np.testing.assert_allclose(bone.centroid, [18.0, 8.0, 8.0])
+
+
+def test_the_skin_holds_the_skeleton(body):
+    skin = body.part("skin").shape
+    for bone in body.bones:
+        if not bone.name.startswith(("humerus", "scapula", "clavicula")):
+            points = inside_points(bone.part.shape, 23)
+            assert skin.at(points).max() < 0.5, bone.name

@@ -326,7 +326,7 @@ def canal_parts(line: canal.CanalLine, of: Mapping[str, Material], rng: np.rando
 def _soft_parts(plan: Plan) -> list[Part]:
     """Skin, fat, muscle, cavities and organs, in the order of drawing."""
     t, spine, chest, person = plan.tissues, plan.spine, plan.chest, plan.person
-    skin = contour.trunk(spine, chest, plan.cage, person)
+    skin = contour.trunk(spine, chest, plan.cage, plan.ribs, person)
     outline = soft.outline_of(skin, spine, person)
     limb = contour.fat_mm(person, "limb")
     outer = soft.envelope(spine, chest, outline.skin, (0.0, 0.0, 0.0), person)

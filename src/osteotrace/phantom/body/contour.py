@@ -119,7 +119,7 @@ Row = tuple[float, float, float, float, float]
 """Height, middle, half width, front and back of a section, mm."""
 
 
-def trunk(spine: Spine, chest: Chest, cage: Sections, person: Person) -> Sections:
+def trunk(spine: Spine, chest: Chest, cage: Sections, ribs: list[Rib], person: Person) -> Sections:
     """The skin from the groin to the neck, without arms."""
     fat = {site: fat_mm(person, site) for site in ("chest", "belly", "back", "hip", "neck")}
     rows = [
@@ -135,7 +135,24 @@ def trunk(spine: Spine, chest: Chest, cage: Sections, person: Person) -> Section
     tips = np.array([_spinous_tip(v) for v in spine.vertebrae[:5:-1]])
     over = np.interp(fine, tips[:, 2], tips[:, 1], left=-1e3, right=-1e3) + 5.0 + 0.6 * fat["neck"]
     back = ndimage.gaussian_filter1d(np.maximum(back, over), 0.8, mode="nearest")
-    return Sections(fine, middle, half, front, back)
+    line = np.vstack([rib.tube.line for rib in ribs])
+    return _around(Sections(fine, middle, half, front, back), line, fat["chest"] + 9.0)
+
+
+def _around(skin: Sections, points: FloatArray, margin: float) -> Sections:
+    """Widen sections until points lie deeper than a margin inside."""
+    depth, centre = (skin.back - skin.front) / 2, (skin.back + skin.front) / 2
+    wider = np.ones(len(skin.z))
+    for row, z in enumerate(skin.z):
+        near = points[np.abs(points[:, 2] - z) < 1.5 * _SECTION_MM]
+        if len(near):
+            u2 = ((near[:, 0] - skin.middle[row]) / (skin.half_width[row] - margin)) ** 2
+            v2 = ((near[:, 1] - centre[row]) / (depth[row] - margin)) ** 2
+            k0 = (1 - skin.squareness) * np.sqrt(u2 + v2) + skin.squareness * (u2 * u2 + v2 * v2) ** 0.25
+            wider[row] = max(float(k0.max()), 1.0)
+    wider = ndimage.gaussian_filter1d(ndimage.maximum_filter1d(wider, 3), 1.0, mode="nearest")
+    front, back = centre - depth * wider, centre + depth * wider
+    return Sections(skin.z, skin.middle, skin.half_width * wider, front, back, skin.squareness)
 
 
 def _belly_mm(spine: Spine, person: Person) -> float:

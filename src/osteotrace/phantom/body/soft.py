@@ -97,6 +97,7 @@ def _head(spine: Spine, inset: float) -> list[Primitive]:
         Ellipsoid(at(0, 0, 3), (80 * k - inset, 97 * k - inset, 71 * k - inset)),
         Ellipsoid(at(0, -42, -58), (74 * k - inset, 58 * k - inset, 62 * k - inset)),
         Ellipsoid(at(0, -96, -44), (15 * k - inset, 20 * k - inset, 22 * k - inset)),
+        Ellipsoid(at(0, 18, -54), (80 * k - inset, 54 * k - inset, 46 * k - inset)),
         Ellipsoid(at(0, -70, -94), (44 * k - inset, 35 * k - inset, 34 * k - inset)),
         Ellipsoid(at(0, 36, -40), (60 * k - inset, 50 * k - inset, 44 * k - inset)),
     ]
