@@ -51,7 +51,8 @@ _BAR_MM = 50.0
 _SIDE_SHARE = 0.35  # of a direction that earns a second orientation letter
 _LUNG = Window(-1350.0, 150.0, False, "lung", "W 1500 L -600 HU")
 _SUV_TOP = 3.5  # g/mL; the focus in T11 is faint
-_MR_TOP, _MR_TOP_CSF = 98.0, 95.0  # percentile that is white; lower where CSF outshines the rest
+_MR_TOP = 98.0  # percentile that is white
+_CSF = 0.65  # of it where CSF outshines the rest
 _MARK, _MARK_ON_WHITE = "#ffe14a", "#c62f00"
 _AXIAL, _CORONAL, _SAGITTAL = VIEWS
 _MASS, _PIN, _ILIUM, _T11 = "M01", "P01", "B17", "B01"
@@ -199,12 +200,13 @@ def lettered(panels: Sequence[Panel], letters: str) -> list[Panel]:
     return [replace(p, lines=(f"{x}  {p.lines[0]}", *p.lines[1:])) for p, x in titled]
 
 
-def mr_window(picture: Pixels, settings: DisplaySettings, top: float) -> Window:
-    """From the lowest signal of the body to a percentile of it, as width and level."""
-    limits = replace(settings, percentiles=(settings.percentiles[0], top))
+def mr_window(picture: Pixels, settings: DisplaySettings, share: float = 1.0) -> Window:
+    """From the lowest signal of the body to a share of the highest, as width and level."""
+    limits = replace(settings, percentiles=(settings.percentiles[0], _MR_TOP))
     window = windows_of(Quantity.MR_SIGNAL, [picture], limits)[0]
-    width, level = window.high - window.low, (window.high + window.low) / 2
-    return replace(window, label=f"W {width:.0f} L {level:.0f}")
+    high = max(window.high * share, window.low + 1.0)
+    label = f"W {high - window.low:.0f} L {(high + window.low) / 2:.0f}"
+    return replace(window, high=high, label=label)
 
 
 def fused(ct: Pixels, pet: Pixels, window: Window, suv_max: float) -> NDArray[np.float64]:
@@ -239,8 +241,7 @@ class Shown:
         """That of the quantity."""
         series = self.volume.series
         if series.quantity is Quantity.MR_SIGNAL:
-            top = _MR_TOP_CSF if series.name == "T2 FS" else _MR_TOP
-            return mr_window(picture, self.settings, top)
+            return mr_window(picture, self.settings, _CSF if series.name == "T2 FS" else 1.0)
         return windows_of(series.quantity, [picture], replace(self.settings, suv_max=_SUV_TOP))[0]
 
     def panel(
@@ -262,10 +263,10 @@ class Shown:
         line, middle = spine_line(self.truth), self.volume.grid.center.copy()
         middle[2] = middle[2] if height is None else height
         middle[1] = line[np.abs(line[:, 2] - middle[2]) < size[1] / 2, 1].mean()
-        side = f", {abs(aside_mm):.0f} mm {'left' if aside_mm > 0 else 'right'}" if aside_mm else ""
-        return bent(
-            flat_plane(middle, _SAGITTAL, size, 0.6, f"sagittal along spine{side}"), line, 0, aside_mm
+        side = (
+            f", {abs(aside_mm):.0f} mm {'left' if aside_mm > 0 else 'right'}" if aside_mm else " along spine"
         )
+        return bent(flat_plane(middle, _SAGITTAL, size, 0.6, f"sagittal{side}"), line, 0, aside_mm)
 
     def coronal(self, size: Size, before_mm: float = 0.0, step_mm: float = 0.8) -> Plane:
         """Coronal plane that follows the spine from front to back."""
@@ -511,9 +512,11 @@ def draw(rows: Sequence[Sequence[Panel]], width_px: int) -> Figure:
         left = _MARGIN
         for panel in row:
             for text, below in zip(panel.lines, (0.12, 0.29, 0.45), strict=False):
-                bold = below < 0.2  # the title
-                style: Style = {"size": 8.5, "weight": "bold"} if bold else {"size": 7.5, "color": PALE}
-                label(figure, left / width, (top - below) / total, text, va="center", **style)
+                style: Style = {"weight": "bold"} if below < 0.2 else {"color": PALE}
+                size = min(
+                    8.5 if below < 0.2 else 7.5, 72 * panel.aspect * height / (0.62 * max(len(text), 1))
+                )
+                label(figure, left / width, (top - below) / total, text, va="center", size=size, **style)
             box = (left, top - _HEAD - height, panel.aspect * height, height)
             share = (box[0] / width, box[1] / total, box[2] / width, box[3] / total)
             _draw_panel(empty_axes(figure, share), panel)
@@ -534,14 +537,16 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
         return
     ink, edge_ink = (INK, "white") if inverse else ("white", "black")
     edge = [patheffects.withStroke(linewidth=1.6, foreground=edge_ink)]
-    places = ((0.015, 0.5, "left"), (0.985, 0.5, "right"), (0.5, 0.975, "center"), (0.5, 0.025, "center"))
-    style: Style = {"color": ink, "va": "center", "path_effects": edge, "transform": axes.transAxes}
-    for letter, (x, y, side) in zip(panel.letters, places, strict=True):
-        axes.text(x, y, letter, fontsize=8.5, ha=side, **style)
     right, bar = 0.97, _BAR_MM / panel.step_mm / columns
-    line: Style = {"color": ink, "lw": 2.0, "path_effects": edge, "solid_capstyle": "butt"}
-    axes.plot([right - bar, right], [0.02, 0.02], transform=axes.transAxes, **line)
-    axes.text(right - bar / 2, 0.04, "5 cm", fontsize=7, ha="center", **style)
+    low = 0.5 if right - bar > 0.55 else (right - bar) / 2  # beside a long bar
+    places = [(0.015, 0.5, "left", "center"), (0.985, 0.5, "right", "center")]
+    places += [(0.5, 0.985, "center", "top"), (low, 0.015, "center", "bottom")]
+    style: Style = {"color": ink, "path_effects": edge, "transform": axes.transAxes}
+    for letter, (x, y, ha, va) in zip(panel.letters, places, strict=True):
+        axes.text(x, y, letter, fontsize=8.5, ha=ha, va=va, **style)
+    axes.plot([right - bar, right], [0.025, 0.025], lw=2.0, solid_capstyle="butt", **style)
+    words: Style = {"xycoords": "axes fraction", "textcoords": "offset points", "path_effects": edge}
+    axes.annotate("5 cm", (right - bar / 2, 0.025), (0, 3), ha="center", color=ink, fontsize=7, **words)
     for mark in panel.marks:
         _draw_mark(axes, mark, _MARK_ON_WHITE if inverse else _MARK)
 
