@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
+import numpy as np
 import pytest
 
 from osteotrace import pipeline
@@ -110,3 +112,18 @@ def test_a_deidentified_run_has_no_identity(phantom_dicom: Path, tmp_path: Path)
             text = file.read_text(encoding="utf-8")
             for secret in ("PHANTOM-1", "Phantom^Osteotrace", "2024-03-05", "20240305"):
                 assert secret not in text, (file.name, secret)
+
+
+def test_a_changed_declaration_is_aligned_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``case.toml`` lies outside the folder of images; frames and quantities come from it."""
+    source, case = tmp_path / "in", tmp_path / "case.toml"
+    source.mkdir()
+    values = np.random.default_rng(0).integers(1, 99, (6, 7, 8)).astype(np.int16)
+    nib.save(nib.Nifti1Image(values, np.diag([-2.0, -2.0, 3.0, 1.0])), source / "t1.nii")
+    declared = '[[image]]\nfile = "in/t1.nii"\nmodality = "MR"\nquantity = "MR signal"\nframe = "{}"\n'
+    asked: list[object] = []
+    monkeypatch.setattr(pipeline.registration, "align", lambda *a, **_: asked.append(a) or ())
+    for frame, times in (("one", 1), ("one", 1), ("two", 2)):
+        case.write_text(declared.format(frame), encoding="utf-8")
+        pipeline.run(source, tmp_path / "out", Settings(case=case))
+        assert len(asked) == times, frame

@@ -19,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from osteotrace import __version__, findings, intake, lesions, matching, outputs, registration
 from osteotrace.errors import NothingFoundError, OutputError, PatientMismatchError
 from osteotrace.model.alignment import Alignment
-from osteotrace.model.case import read_case
+from osteotrace.model.case import Case, read_case
 from osteotrace.model.corrections import Corrections, read_corrections
 from osteotrace.model.criteria import Criteria, load_criteria
 from osteotrace.model.fields import file_sha256
@@ -137,7 +137,7 @@ def run(path: Path, out: Path, settings: Settings, progress: Progress | None = N
     log = _Log(out / "run.log.jsonl")
     log.write(event="start", version=__version__, criteria=criteria.version)
     log.add("read", started)
-    digest = _inputs_digest(scan.files)
+    digest = _inputs_digest((*scan.files, *_declared_files(case, settings)))
     with log.stage("align"):
         alignments = _align(images, criteria, settings, out / ".cache", digest, progress)
     with log.stage("measure"):
@@ -277,8 +277,15 @@ def _read_cache(file: Path) -> tuple[Alignment, ...] | None:
 
 
 def _inputs_digest(files: Sequence[Path]) -> str:
-    hashes = sorted(_file_digest(file) for file in files)
+    hashes = sorted(_file_digest(file) for file in {file.resolve(): file for file in files}.values())
     return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+
+
+def _declared_files(case: Case | None, settings: Settings) -> Iterator[Path]:
+    """``case.toml`` and the images that it names: frames and quantities of NIfTI files stand there."""
+    if case is not None and settings.case is not None:
+        yield settings.case
+        yield from (file for image in case.images for file in image.files)
 
 
 def _file_digest(file: Path) -> str:

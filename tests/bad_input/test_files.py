@@ -153,8 +153,8 @@ LOST_CT = {
     ),
     "truncated header": (
         truncated_header,
-        "the DICOM header ends before it says what the file is [IM0004.dcm]; expected: SOP Class UID, "
-        "SOP Instance UID and Series Instance UID; do: export the file again",
+        "the DICOM header does not say what the file is, or ends before [IM0004.dcm]; expected: SOP "
+        "Class UID, SOP Instance UID and Series Instance UID; do: export the file again",
     ),
     "truncated at once": (
         truncated_at_once,

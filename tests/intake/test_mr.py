@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from pydicom.dataset import Dataset
 
+from osteotrace.intake.describe import short_name
 from osteotrace.intake.mr import mr_facts
 from osteotrace.model.criteria import load_criteria
-from osteotrace.model.values import Basis
+from osteotrace.model.values import Basis, Modality, Quantity
 
 CRITERIA = load_criteria()
 SE = {"ScanningSequence": "SE", "MRAcquisitionType": "2D"}
@@ -51,6 +52,7 @@ def facts(**attributes):
         ({"ScanningSequence": "EP", "DiffusionBValue": 0.0}, "DWI"),
         (SE | {"DiffusionBValue": 0.0, "RepetitionTime": 500, "EchoTime": 10}, "T1W"),
         (SE | {"DiffusionBValue": 800.0, "RepetitionTime": 5000, "EchoTime": 80}, "DWI"),
+        ({"ScanningSequence": ["EP", "SE"], "RepetitionTime": 5000, "EchoTime": 80}, None),
         ({"ImageType": ["DERIVED", "PRIMARY", "ADC"]}, "DWI"),
         ({"AcquisitionContrast": "T2", "EffectiveEchoTime": 10.0, "RepetitionTime": 500}, "T2W"),
         ({"EchoPulseSequence": "SPIN", "EffectiveEchoTime": 90.0, "RepetitionTime": 4000}, "T2W"),
@@ -60,6 +62,23 @@ def test_weighting_from_attributes(attributes, weighting):
     found = facts(**attributes).weighting
     assert found.value == weighting
     assert found.basis is (Basis.UNKNOWN if weighting is None else Basis.DECLARED)
+
+
+def test_an_echo_planar_image_without_b_value_is_no_t2_by_its_times():
+    found = facts(
+        ScanningSequence="EP", RepetitionTime=5000, EchoTime=80, SeriesDescription="ep2d_diff_tra"
+    ).weighting
+    assert (found.value, found.basis) == ("DWI", Basis.INFERRED)
+
+
+@pytest.mark.parametrize(
+    ("token", "part", "name"),
+    [("WATER", "water", "T1 water"), ("FAT", "fat", "T1 fat"), ("IN_PHASE", "in phase", "T1 in phase")],
+)
+def test_the_parts_of_a_dixon_acquisition_have_names_of_their_own(token, part, name):
+    found = facts(**SE, RepetitionTime=500, EchoTime=10, ImageType=["DERIVED", "PRIMARY", "DIXON", token])
+    assert found.dixon == part
+    assert short_name(Modality.MR, Quantity.MR_SIGNAL, found, "") == name
 
 
 def test_the_source_names_the_attributes():

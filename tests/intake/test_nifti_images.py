@@ -50,11 +50,28 @@ def test_a_sidecar_declares_an_image(tmp_path):
     assert found.problems == ()
 
 
+def test_stir_suppresses_fat_without_a_word_about_it(tmp_path):
+    write(tmp_path / "stir.nii.gz")
+    (tmp_path / "stir.toml").write_text(MR + 'weighting = "STIR"\n')
+    (volume,) = read_study(tmp_path).volumes
+    assert volume.series.facts.fat_suppression.value == "yes"
+    assert "STIR" in volume.series.facts.fat_suppression.source
+
+
+def test_images_of_one_day_follow_their_file_names(tmp_path):
+    for number in range(4):
+        write(tmp_path / f"im{number}.nii", np.full((4, 5, 6), 10 + number, dtype=np.int16))
+        (tmp_path / f"im{number}.toml").write_text(MR)
+    (exam,) = read_study(tmp_path).timeline.exams
+    assert [s.description for s in exam.series] == ["im0", "im1", "im2", "im3"]
+
+
 def test_an_undeclared_image_is_left_out_and_the_message_says_what_to_write(tmp_path):
     write(tmp_path / "t1.nii")
     (problem,) = read_study(tmp_path).problems
     assert (problem.severity, problem.where) == ("excluded", "t1.nii")
     assert "write t1.toml beside it" in problem.remedy
+    assert "--case" in problem.remedy
     assert 'modality = "MR", quantity = "MR signal", date = 2000-01-31' in problem.remedy
 
 

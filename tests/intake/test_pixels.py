@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
+import jpeg_ls
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
@@ -183,6 +187,58 @@ def test_a_damaged_compressed_frame_is_a_named_exclusion(tmp_path, syntax):
     assert found.volumes == ()
     assert "cannot be decoded" in found.problems[0].found
     assert "CT1-003.dcm" in found.problems[0].where
+
+
+_READ_ALL = """
+import sys
+from pathlib import Path
+from osteotrace.errors import PixelError
+from osteotrace.intake import scan
+from osteotrace.intake.frames import frames_of
+from osteotrace.intake.pixels import stored_values
+
+(patient,) = scan(Path(sys.argv[1])).patients
+for instance in patient.instances:
+    try:
+        stored_values(frames_of(instance))
+    except PixelError:
+        pass
+print(len(patient.instances))
+"""
+
+
+def test_damaged_jpeg_ls_never_keeps_the_decoder_busy(tmp_path):
+    """Without the stop behind the stream CharLS reads foreign memory, and may take minutes or die of it."""
+    rng = np.random.default_rng(0)
+    flat = np.zeros((32, 32), dtype=np.int16)
+    for number in range(60):
+        pixels = flat + rng.integers(0, 3 + 40 * (number % 3), flat.shape).astype(np.int16)
+        path = tmp_path / f"{number}.dcm"
+        save(image(pixels, series=number + 1, number=number + 1), path, JPEGLSLossless)
+        data = bytearray(path.read_bytes())
+        start = data.index(b"\xff\xda") + 10
+        for place in rng.integers(start, len(data) - 10, 1 + number % 4):
+            data[place : place + 6] = bytes(rng.choice([0, 0, 255, 127], 6).astype(np.uint8))
+        path.write_bytes(data)
+    command = [sys.executable, "-W", "ignore", "-c", _READ_ALL, str(tmp_path)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (ended.returncode, ended.stdout.strip()) == (0, "60"), ended.stderr
+
+
+def test_every_jpeg_ls_stream_is_followed_by_a_stop(tmp_path, monkeypatch):
+    """Whether CharLS runs away depends on what lies behind the stream in memory: here it is a marker."""
+    seen = []
+    real = jpeg_ls.decode_pixel_data
+    monkeypatch.setattr(
+        jpeg_ls, "decode_pixel_data", lambda src, **k: seen.append(bytes(src)) or real(src, **k)
+    )
+    pixels = np.stack([counted(n, np.uint16) for n in range(3)])
+    made = image(pixels, "NM", ImageType=["ORIGINAL", "PRIMARY", "STATIC"], ImagePositionPatient=None)
+    save(made, tmp_path / "multi.dcm", JPEGLSLossless)
+    for number, one in enumerate(read_study(tmp_path).planar):
+        np.testing.assert_array_equal(one.counts, pixels[number].T)
+    assert len(seen) == 3
+    assert all(b"\xff" * 64 in src[-65:] for src in seen)
 
 
 def test_a_slope_of_zero_is_refused(tmp_path):

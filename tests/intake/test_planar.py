@@ -51,6 +51,8 @@ def test_views_of_two_detectors(tmp_path):
     assert [p.series.id for p in (front, back)] == [f"{ROOT}.2.1", f"{ROOT}.2.1#2"]
     assert front.series.facts.view.basis is Basis.DECLARED
     assert front.pixel_mm == (2.2, 2.4)
+    assert front.series.facts.planar_pixel_mm == (2.2, 2.4)
+    assert front.series.facts.planar_shape == front.counts.shape
     np.testing.assert_array_equal(back.counts, counted(1).T)
     assert front.series.quantity is Quantity.COUNTS
     assert front.series.grid is None

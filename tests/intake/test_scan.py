@@ -54,7 +54,7 @@ def test_other_files_are_counted_by_kind_not_one_by_one(tmp_path):
     said = [str(p) for p in scan(tmp_path).problems]
     assert said == [
         "info: 12 files .jpg are neither DICOM nor NIfTI",
-        "info: 1 files .csv are neither DICOM nor NIfTI",
+        "info: 1 file .csv is neither DICOM nor NIfTI",
     ]
 
 
@@ -114,6 +114,16 @@ def test_the_same_image_in_another_encoding_is_read_once(tmp_path):
     found = read_study(tmp_path)
     assert found.volumes[0].grid.shape[2] == 4
     assert [p.code for p in found.problems] == ["duplicate-file"]
+
+
+def test_a_damaged_copy_beside_a_good_one_costs_only_itself(tmp_path):
+    path = write_stack(tmp_path)[0]
+    (tmp_path / "a-copy.dcm").write_bytes(path.read_bytes()[:-40])
+    found = read_study(tmp_path)
+    assert found.volumes[0].grid.shape[2] == 4
+    (problem,) = found.problems
+    assert (problem.severity, problem.code) == ("excluded", "damaged-copy")
+    assert problem.where.endswith(": a-copy.dcm")
 
 
 def test_one_uid_for_two_images_refuses_the_series_and_names_both_files(tmp_path):

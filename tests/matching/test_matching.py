@@ -11,13 +11,15 @@ from osteotrace.findings import measure
 from osteotrace.lesions import lesions_of
 from osteotrace.matching import Decisions, groups_of, link, link_lesions, match_criteria, tolerant_overlap
 from osteotrace.matching.cost import Link
+from osteotrace.matching.tracks import course_of
 from osteotrace.model.alignment import route
 from osteotrace.model.criteria import load_criteria
-from osteotrace.model.imaging import Region
+from osteotrace.model.imaging import Attribute, Exam, NuclearFacts, Region
 from osteotrace.model.lesion import LesionTrack, NotCovered, NotSeen, Seen, Unassessable
-from osteotrace.model.values import Verdict
+from osteotrace.model.patient import Timeline
+from osteotrace.model.values import Basis, Modality, Verdict
 from osteotrace.space import RigidTransform
-from scene import CT, FRAME_A, FRAME_B, PET, T1, Ball, alignments, images
+from scene import CT, FRAME_A, FRAME_B, PET, T1, Ball, alignments, images, series
 
 CRITERIA = load_criteria()
 RULES = match_criteria(CRITERIA)
@@ -135,6 +137,24 @@ def test_resolved_and_new_need_the_same_modality() -> None:
     other = Ball((-30.0, 0.0, 0.0), 8.0)
     regions = (HERE.region(T1, 1), other.region(CT, 1))
     assert {t.course for t in tracks(HERE, other, regions=regions)} == {"single"}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "course"),
+    [("FDG", "FDG", "new"), ("FDG", "NaF", "single"), (None, None, "single")],
+)
+def test_new_needs_the_same_tracer(first: str | None, second: str | None, course: str) -> None:
+    def exam(name: str, day: int, tracer: str | None) -> Exam:
+        basis = Basis.DECLARED if tracer else Basis.UNKNOWN
+        one = replace(series(PET), id=name, facts=NuclearFacts(Attribute(tracer, basis)))
+        return Exam(name, name, Modality.PT, None, day, (one,))
+
+    timeline = Timeline(None, (exam("a", 0, first), exam("b", 60, second)))
+    presence = (
+        NotSeen("a", "a", "not this one", "f"),
+        Seen("b", "b", "E2-R1", 0.0, 1.0, 0.0, 1.0, Verdict.GOOD),
+    )
+    assert course_of(presence, timeline) == course
 
 
 def test_a_larger_error_forgives_more() -> None:

@@ -138,7 +138,7 @@ def test_planar_images_keep_left_and_right_apart(case: Case, display: DisplaySet
     grey = pixels(picture)[60:].mean(axis=-1)
     half = grey.shape[1] // 2
     for panel, side in ((grey[:, :half], 1), (grey[:, half:], -1)):
-        dark = np.argwhere(panel[panel.shape[0] // 2 :] < 40)
+        dark = np.argwhere(panel[panel.shape[0] // 2 : -40] < 40)  # below is the scale bar
         columns = dark[:, 1] - panel.shape[1] / 2
         assert np.sign(columns[np.abs(columns).argmax()]) == side
 

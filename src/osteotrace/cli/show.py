@@ -87,11 +87,14 @@ def _timeline(images: PatientImages) -> Table:
     table = Table(title="Timeline", title_justify="left")
     for name in ("day", "date", "exam", "what"):
         table.add_column(name)
+    rows: list[tuple[int | None, str, str, str]] = []
     for exam in images.timeline.exams:
         date = exam.datetime.date().isoformat() if exam.datetime else "unknown"
-        table.add_row(_day(exam.day), date, exam.id, escape(exam.name))
+        rows.append((exam.day, date, exam.id, escape(exam.name)))
     for event in images.timeline.events:
-        table.add_row(_day(event.day), str(event.date or "unknown"), event.kind, escape(event.text))
+        rows.append((event.day, str(event.date or "unknown"), event.kind, escape(event.text)))
+    for day, *words in sorted(rows, key=lambda row: (row[0] is None, row[0] or 0)):
+        table.add_row(_day(day), *words)
     return table
 
 
@@ -107,7 +110,7 @@ def _series_table(exams: Sequence[Exam]) -> Table:
         for number, series in enumerate(exam.series, start=1):
             table.add_row(
                 f"{exam.id}-S{number}",
-                escape(series.name),
+                escape(series.name) + _station(exam, series),
                 escape(f"{series.quantity}\n{series.unit}"),
                 _geometry(series),
                 _attribute(series.body_part),
@@ -117,12 +120,29 @@ def _series_table(exams: Sequence[Exam]) -> Table:
     return table
 
 
+def _station(exam: Exam, series: Series) -> str:
+    """``station 1 of 2`` of a series that shows one part of the spine, the uppermost first."""
+    for chain in exam.stations:
+        if series.id in chain:
+            return f"\nstation {chain.index(series.id) + 1} of {len(chain)}"
+    return ""
+
+
 def _geometry(series: Series) -> str:
     if series.grid is None:
-        return "planar"
+        return _planar_geometry(series)
     size = "×".join(str(n) for n in series.grid.shape)
     step = "×".join(f"{s:.2f}" for s in series.grid.spacing)
     return f"{size}\n{step}" + ("\nsheared" if series.grid.is_sheared else "")
+
+
+def _planar_geometry(series: Series) -> str:
+    facts = series.facts
+    if not isinstance(facts, NuclearFacts) or facts.planar_shape is None:
+        return "planar"
+    size = "×".join(str(n) for n in facts.planar_shape)
+    step = "×".join(f"{s:.2f}" for s in facts.planar_pixel_mm) if facts.planar_pixel_mm else "pixel size ?"
+    return f"planar {size}\n{step}"
 
 
 def _attribute(attribute: Attribute) -> str:

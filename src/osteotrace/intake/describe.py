@@ -102,7 +102,9 @@ def _mr_name(quantity: Quantity, facts: MrFacts, description: str) -> str:
     parts = [_SHORT_WEIGHTING.get(facts.weighting.value, facts.weighting.value)]
     if facts.weighting.value == "DWI" and facts.b_value is not None:
         parts.append(f"b{facts.b_value:g}")
-    if facts.fat_suppression.value == YES and facts.weighting.value != "STIR":
+    if facts.dixon:
+        parts.append(facts.dixon)
+    elif facts.fat_suppression.value == YES and facts.weighting.value != "STIR":
         parts.append("FS")
     if facts.contrast.value == YES:
         parts.append("+C")

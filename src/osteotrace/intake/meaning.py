@@ -118,6 +118,8 @@ def _philips(header: Dataset) -> tuple[Problem, ...]:
         slope = header.private_block(_PHILIPS_SCALE[0], _PHILIPS_SCALE[1])[_PHILIPS_SCALE[2]].value
     except Exception:  # absent, or pydicom cannot convert it
         return ()
+    if not isinstance(slope, int | float):  # empty
+        return ()
     return (
         Problem(
             Severity.INFO,

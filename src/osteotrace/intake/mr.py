@@ -85,6 +85,7 @@ def mr_facts(header: Dataset, criteria: Criteria) -> MrFacts:
         sequence.flip,
         _positive(hd.number(header, "MagneticFieldStrength")),
         sequence.b_value,
+        (dixon_part(sequence, criteria) or ("", ""))[0],
     )
 
 
@@ -131,6 +132,8 @@ def weighting_of(sequence: Sequence, criteria: Criteria) -> Attribute:
     if sequence.declared in _DECLARED_CONTRAST:
         value = _DECLARED_CONTRAST[sequence.declared]
         return Attribute(value, Basis.DECLARED, f"AcquisitionContrast={sequence.declared}")
+    if "EP" in sequence.kinds:  # its times do not tell a b = 0 image from diffusion weighting
+        return _by_text(sequence)
     by_times = _by_inversion(sequence, criteria) or _by_echo(sequence, criteria)
     if by_times is not None:
         return Attribute(by_times, Basis.DECLARED, _times(sequence))
@@ -152,7 +155,7 @@ def _by_inversion(s: Sequence, criteria: Criteria) -> str | None:
 
 
 def _by_echo(s: Sequence, criteria: Criteria) -> str | None:
-    if s.repetition is None or s.echo is None or not s.kinds & {"SE", "GR", "EP"}:
+    if s.repetition is None or s.echo is None or not s.kinds & {"SE", "GR"}:
         return None
     if s.is_gradient_echo:
         return _gradient_echo(s, s.repetition, s.echo, criteria)

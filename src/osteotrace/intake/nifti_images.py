@@ -106,8 +106,9 @@ def _undeclared(path: Path) -> Problem:
         "a NIfTI file does not say what its values mean",
         path.name,
         "modality, quantity and date",
-        f"write {sidecar_path(path).name} beside it, for example with the lines"
-        ' modality = "MR", quantity = "MR signal", date = 2000-01-31; of a drawing: mask_of = "t1.nii.gz"',
+        f"declare it in a case.toml that is given with --case, or write {sidecar_path(path).name} beside it,"
+        ' for example with the lines modality = "MR", quantity = "MR signal", date = 2000-01-31;'
+        ' of a drawing: mask_of = "t1.nii.gz"',
     )
 
 
@@ -204,7 +205,7 @@ def _facts(declaration: ImageDeclaration) -> Facts:
     if declaration.modality is Modality.MR:
         return MrFacts(
             _declared(declaration.weighting or None, declaration, "weighting"),
-            _declared(_YES_NO[declaration.fat_suppression], declaration, "fat_suppression"),
+            _fat_suppression(declaration),
             _declared(_YES_NO[declaration.contrast], declaration, "contrast"),
             field_strength_t=declaration.field_strength_t,
         )
@@ -213,6 +214,13 @@ def _facts(declaration: ImageDeclaration) -> Facts:
     if declaration.modality in (Modality.PT, Modality.NM):
         return NuclearFacts(_declared(declaration.tracer or None, declaration, "tracer"))
     return OtherFacts()
+
+
+def _fat_suppression(declaration: ImageDeclaration) -> Attribute:
+    """As declared; STIR suppresses fat without a word about it."""
+    if declaration.fat_suppression is None and declaration.weighting == "STIR":
+        return Attribute(YES, Basis.DECLARED, f"{declaration.where}: weighting STIR")
+    return _declared(_YES_NO[declaration.fat_suppression], declaration, "fat_suppression")
 
 
 _YES_NO: Mapping[bool | None, str | None] = {True: YES, False: NO, None: None}

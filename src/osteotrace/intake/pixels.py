@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
+from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     JPEG2000,
@@ -36,6 +37,10 @@ _PLUGIN: dict[str, str] = {
     JPEG2000Lossless: "pylibjpeg",
     JPEG2000: "pylibjpeg",
 }
+_JPEG_LS = frozenset({JPEGLSLossless, JPEGLSNearLossless})
+# CharLS skips the end of a damaged stream and reads on in foreign memory until a bit is set there; bytes FF
+# (a marker, which ends coded data) stop it.
+_STOP = b"\xff" * 64
 _JPEG = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1})
 _JPEG_LS_FRAME = re.compile(rb"\xff\xf7\x00\x0b.(..)(..)", re.DOTALL)  # start of a frame of one component
 _FLOAT_BYTES = {"FloatPixelData": 4, "DoubleFloatPixelData": 8}
@@ -194,6 +199,10 @@ def _decoded_frames(
 ) -> Iterator[NDArray[Any]]:
     syntax = UID(pixels.transfer_syntax_uid)
     options = _options(form, pixels) | {"transfer_syntax_uid": syntax}
+    if syntax in _JPEG_LS:
+        coded = [get_frame(data, n, number_of_frames=form.number_of_frames) + _STOP for n in numbers]
+        data, numbers = encapsulate(coded, has_bot=False), list(range(len(coded)))
+        options["number_of_frames"] = len(coded)
     for frame, _ in get_decoder(syntax).iter_array(data, indices=numbers, raw=True, **options):
         yield frame
 

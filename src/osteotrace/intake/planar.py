@@ -62,7 +62,7 @@ def read_planar(instances: Sequence[Instance], *, pixels: bool) -> ReadPlanar:
             if pixels and values is None:
                 continue
             record = _record(_series_id(instance, len(series)), frame)
-            image = None if values is None else _image(values, frame, record)
+            image = None if values is None else _image(values, record)
             if image is not None and (twin := _twin(image, images)) is not None:
                 problems.append(_repeated(frame, twin))
                 continue
@@ -142,18 +142,26 @@ def _view_in_words(header: Dataset) -> Attribute:
 
 def _record(series_id: str, frame: Frame) -> Series:
     tracer = tracer_attribute(tracer_in(frame.header))
-    facts = NuclearFacts(tracer, view=view_of(frame.header, frame.number))
+    form = frame.instance.format
+    facts = NuclearFacts(
+        tracer,
+        view=view_of(frame.header, frame.number),
+        planar_shape=(form.columns, form.rows),
+        planar_pixel_mm=_pixel_mm(frame.header),
+    )
     return series_record(series_id, [frame], Modality.NM, Quantity.COUNTS, None, facts)
 
 
-def _image(counts: NDArray[Any], frame: Frame, series: Series) -> PlanarImage:
-    spacing = hd.numbers(frame.header, "PixelSpacing")
-    has_size = len(spacing) == 2 and min(spacing) > 0
+def _image(counts: NDArray[Any], series: Series) -> PlanarImage:
     facts = series.facts
     assert isinstance(facts, NuclearFacts)
-    return PlanarImage(
-        counts, (spacing[1], spacing[0]) if has_size else None, View(facts.view.value or View.UNKNOWN), series
-    )
+    return PlanarImage(counts, facts.planar_pixel_mm, View(facts.view.value or View.UNKNOWN), series)
+
+
+def _pixel_mm(header: Dataset) -> tuple[float, float] | None:
+    """Pixel Spacing (0028,0030), which is rows then columns, as (i, j); None when it is absent or 0."""
+    spacing = hd.numbers(header, "PixelSpacing")
+    return (spacing[1], spacing[0]) if len(spacing) == 2 and min(spacing) > 0 else None
 
 
 def _twin(image: PlanarImage, others: Sequence[PlanarImage]) -> PlanarImage | None:

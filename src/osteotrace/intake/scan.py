@@ -156,13 +156,20 @@ class _Collected:
             if owner == key:
                 name = storage.class_name(sop_class)
                 yield Problem(
-                    Severity.EXCLUDED, "not-an-image", f"{count} files of {name}", f"series {series}"
+                    Severity.EXCLUDED,
+                    "not-an-image",
+                    f"{_file_words(count)} of {name}",
+                    f"series {series or 'without UID'}",
                 )
 
     def _not_dicom(self) -> Iterator[Problem]:
         for kind, count in self.kinds.most_common():
             if kind.startswith("."):
-                yield Problem(Severity.INFO, "not-dicom", f"{count} files {kind} are neither DICOM nor NIfTI")
+                yield Problem(
+                    Severity.INFO,
+                    "not-dicom",
+                    f"{_file_words(count)} {kind} {'is' if count == 1 else 'are'} neither DICOM nor NIfTI",
+                )
 
     def _warnings(self) -> Iterator[Problem]:
         for message, names in self.warned.items():
@@ -234,9 +241,13 @@ def _take_dicom(collected: _Collected, found: DicomFile) -> None:
         collected.others[other] = collected.others.get(other, 0) + 1
 
 
+def _file_words(count: int) -> str:
+    return f"{count} file" if count == 1 else f"{count} files"
+
+
 def _damaged(path: Path) -> UnreadableFileError:
     return UnreadableFileError(
-        "the DICOM header ends before it says what the file is",
+        "the DICOM header does not say what the file is, or ends before",
         where=path.name,
         expected="SOP Class UID, SOP Instance UID and Series Instance UID",
         remedy="export the file again",

@@ -55,9 +55,15 @@ def _exam(
         modality=modality,
         datetime=start,
         day=(start.date() - day_zero).days if start and day_zero else None,
-        series=tuple(sorted(group, key=lambda s: (s.datetime or dt.datetime.max, s.id))),
+        series=tuple(sorted(group, key=_series_order)),
         stations=stations(group, criteria) if modality is Modality.MR else (),
     )
+
+
+def _series_order(series: Series) -> tuple[dt.datetime, str, str]:
+    """Order inside an exam: the NIfTI id is a hash, so files of one time follow their names."""
+    name = series.description if series.source == "nifti" else ""
+    return (series.datetime or dt.datetime.max, name, series.id)
 
 
 def stations(series: Sequence[Series], criteria: Criteria) -> tuple[tuple[str, ...], ...]:

@@ -13,7 +13,7 @@ from osteotrace.matching.assign import groups_of, links_between
 from osteotrace.matching.cost import Link, MatchCriteria, match_criteria
 from osteotrace.model.alignment import Alignment, route
 from osteotrace.model.criteria import Criteria
-from osteotrace.model.imaging import Exam, Series
+from osteotrace.model.imaging import Exam, NuclearFacts, Series
 from osteotrace.model.lesion import (
     Finding,
     Lesion,
@@ -162,8 +162,8 @@ def _seen(here: Lesion, group: Sequence[Lesion], exam: Exam, scene: _Scene) -> S
 def course_of(presence: Sequence[Presence], timeline: Timeline) -> Course:
     """What became of a lesion over dates.
 
-    New and resolved are said only within one modality, where an earlier or later exam covers the place
-    and was read. Without that it is undetermined; seen on one date only is single.
+    New and resolved are said only within one modality and tracer, where an earlier or later exam covers the
+    place and was read. Without that it is undetermined; seen on one date only is single.
     """
     exams = {exam.id: exam for exam in timeline.exams}
     seen = {exams[p.exam_id].day for p in presence if isinstance(p, Seen)}
@@ -183,13 +183,20 @@ def course_of(presence: Sequence[Presence], timeline: Timeline) -> Course:
 def _absences(
     presence: Sequence[Presence], exams: Mapping[str, Exam], days: Sequence[int]
 ) -> tuple[bool, bool]:
-    modalities = {exams[p.exam_id].modality for p in presence if isinstance(p, Seen)}
+    kinds = {_kind(exams[p.exam_id], p.series_id) for p in presence if isinstance(p, Seen)}
     absent = [
         day
         for p in presence
         if isinstance(p, NotSeen)
-        and exams[p.exam_id].modality in modalities
+        and _kind(exams[p.exam_id], p.series_id) in kinds
         and (day := exams[p.exam_id].day) is not None
     ]
     first, last = (int(np.min(days)), int(np.max(days)))
     return any(d < first for d in absent), any(d > last for d in absent)
+
+
+def _kind(exam: Exam, series_id: str) -> tuple[str, str]:
+    """What shows the same things: the modality, and the tracer; an unknown tracer is like no other."""
+    facts = next((s.facts for s in exam.series if s.id == series_id), None)
+    tracer = (facts.tracer.value or series_id) if isinstance(facts, NuclearFacts) else ""
+    return exam.modality.value, tracer

@@ -40,7 +40,10 @@ UNKNOWN = Attribute(None, Basis.UNKNOWN)
 
 @dataclass(frozen=True, slots=True)
 class MrFacts:
-    """Acquisition of an MR series. Times in ms, field strength in tesla, b-value in s/mm²."""
+    """Acquisition of an MR series. Times in ms, field strength in tesla, b-value in s/mm².
+
+    ``dixon`` names the part of a chemical-shift acquisition: water, fat, in phase, opposed phase; else empty.
+    """
 
     weighting: Attribute
     fat_suppression: Attribute
@@ -51,6 +54,7 @@ class MrFacts:
     flip_angle_deg: float | None = None
     field_strength_t: float | None = None
     b_value: float | None = None
+    dixon: str = ""
     kind: Literal["mr"] = "mr"
 
 
@@ -81,6 +85,10 @@ class NuclearFacts:
         Injection to scan, minutes.
     lean_body_mass_kg : float or None
         Janmahasatian 2005; None when height, weight or sex is not known.
+    planar_shape : tuple of int or None
+        Columns and rows of a planar image; None for a volume.
+    planar_pixel_mm : tuple of float or None
+        Distance of its pixel centres along a row and down a column; None when the header does not tell.
     """
 
     tracer: Attribute
@@ -92,6 +100,8 @@ class NuclearFacts:
     size_m: float | None = None
     lean_body_mass_kg: float | None = None
     view: Attribute = UNKNOWN
+    planar_shape: tuple[int, int] | None = None
+    planar_pixel_mm: tuple[float, float] | None = None
     kind: Literal["nuclear"] = "nuclear"
 
 

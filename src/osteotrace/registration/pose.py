@@ -15,7 +15,7 @@ from osteotrace.registration.coarse import search
 from osteotrace.registration.edges import edge_agreement
 from osteotrace.registration.evidence import BINS, Field, Pair, evidence, overlap
 from osteotrace.registration.pyramid import Level, Prepared
-from osteotrace.registration.refine import climb, draw_samples
+from osteotrace.registration.refine import Tether, climb, draw_samples
 from osteotrace.registration.settings import Settings
 from osteotrace.space import FloatArray, threads
 from osteotrace.space.grid import apply_affine
@@ -142,10 +142,10 @@ def _refined(
     scene = _Scene(probes, fields, pets[0], settings, seed)
     near = _near_uptake(scene, levels[-2], [pose for _, pose in scored[:_FOLLOWED]])
     uptake = {f"{k} by uptake": e for k, e in estimates_by_kind(scene.pairs(2, near), near).items()}
-    whole = [pose for _, pose in scored if distance(pose, near, points) <= settings.compromise_mm]
-    around = {"all": whole[0]} if whole else estimates_by_kind(levels[-1], near)
-    pose = _compromise(around, uptake, points)
-    return Found(pose, around | uptake, tuple(scored), levels[-2])
+    avid = mean_pose(list(uptake.values()), points)
+    whole = _near_avid(scene, levels[-2], [*(pose for _, pose in scored), avid], avid)
+    # A limb is not rigid: muscles and a mass slide along the bone. The mean has the smallest greatest error.
+    return Found(mean_pose([whole, avid], points), {"all": whole} | uptake, tuple(scored), levels[-2])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -181,14 +181,22 @@ def _near_uptake(scene: _Scene, judges: Sequence[Pair], starts: Sequence[FloatAr
     return _with_edges(ends, scene.probes, scene.fields, scene.settings)[0][1]
 
 
-def _compromise(
-    around: dict[str, FloatArray], uptake: dict[str, FloatArray], points: FloatArray
+def _near_avid(
+    scene: _Scene, pairs: tuple[Pair, ...], starts: Sequence[FloatArray], avid: FloatArray
 ) -> FloatArray:
-    """Mean of what all tissue and what the avid tissue say.
+    """What all tissue says, held near the pose of the avid tissue.
 
-    A limb is not rigid: muscles and a mass slide along the bone. The mean has the smallest greatest error.
+    Along the bone the evidence of all tissue is a long flat ridge; where on it the optimum lies depends on
+    the samples. The tether chooses the part of the ridge next to the avid tissue.
     """
-    return mean_pose([mean_pose(list(group.values()), points) for group in (around, uptake)], points)
+    tether = Tether(avid, scene.settings.tether_mm)
+    points = pairs[0].samples.points
+    ends = []
+    for start in starts:
+        pose = climb(pairs, start, 0.0, _ITERATIONS[-1], tether)[1]
+        worth = float(np.exp(-tether.loss(pose, points)[0]))
+        ends.append((worth * evidence(pairs, pose, _RANK_POWER)[0], pose))
+    return _with_edges(ends, scene.probes, scene.fields, scene.settings)[0][1]
 
 
 def uptake_weight(level: Level, pet: Level, pose: FloatArray, settings: Settings) -> FloatArray:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 from scipy.optimize import minimize
 from scipy.spatial.transform import Rotation
@@ -12,15 +15,44 @@ from scipy.spatial.transform import Rotation
 from osteotrace.registration.evidence import Pair, Samples, evidence
 from osteotrace.registration.pyramid import Level
 from osteotrace.space import FloatArray
+from osteotrace.space.grid import apply_affine
 
 # Length that turns radians into millimetres for the optimiser: about the radius of the part of a body in a
 # field of view, so that a step of one unit moves its points by about 1 mm.
 _LEVER_MM = 80.0
 _SCALE = 100.0
+_TETHER_POINTS = 200
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tether:
+    """Keeps a pose near another one: evidence counts exp(-(distance / reach)^2) of its worth.
+
+    Attributes
+    ----------
+    pose : ndarray, shape (4, 4)
+        Probe frame to field frame, LPS mm.
+    reach_mm : float
+        Root mean square distance of the points at which the worth has fallen to 1/e, mm.
+    """
+
+    pose: FloatArray
+    reach_mm: float
+
+    def loss(self, pose: FloatArray, points: FloatArray) -> tuple[float, FloatArray]:
+        """Square of the distance over the reach, and its gradient by a small motion of the field frame."""
+        moved = apply_affine(pose, points)
+        off = (moved - apply_affine(self.pose, points)) / self.reach_mm**2
+        gradient = 2.0 * np.concatenate([np.cross(moved, off).mean(axis=0), off.mean(axis=0)])
+        return float((off**2).sum(axis=1).mean()) * self.reach_mm**2, gradient
 
 
 def climb(
-    pairs: Sequence[Pair], start: FloatArray, overlap_power: float, iterations: int
+    pairs: Sequence[Pair],
+    start: FloatArray,
+    overlap_power: float,
+    iterations: int,
+    tether: Tether | None = None,
 ) -> tuple[float, FloatArray]:
     """Improve a pose by L-BFGS on the exact gradient.
 
@@ -33,17 +65,26 @@ def climb(
         See :func:`osteotrace.registration.evidence.information`.
     iterations : int
         At most.
+    tether : Tether, optional
+        A pose to stay near.
 
     Returns
     -------
     evidence : float
+        With a tether the part that it leaves.
     pose : ndarray, shape (4, 4)
     """
-    middle = np.concatenate([p.samples.points for p in pairs]).mean(axis=0)
-    centre = start[:3, :3] @ middle + start[:3, 3]
+    points = np.concatenate([p.samples.points for p in pairs])
+    centre = apply_affine(start, points.mean(axis=0))
+    held = points[:: max(1, len(points) // _TETHER_POINTS)]
 
     def cost(x: FloatArray) -> tuple[float, FloatArray]:
-        value, slope = evidence(pairs, moved_pose(start, centre, x), overlap_power)
+        pose = moved_pose(start, centre, x)
+        value, slope = evidence(pairs, pose, overlap_power)
+        if tether is not None:
+            loss, pull = tether.loss(pose, held)
+            worth = float(np.exp(-loss))
+            value, slope = value * worth, worth * (slope - value * pull)
         torque = slope[:3] - np.cross(centre + x[3:], slope[3:])
         by_x = np.concatenate([_left_jacobian(x[:3] / _LEVER_MM).T @ torque / _LEVER_MM, slope[3:]])
         return -_SCALE * value, -_SCALE * by_x
@@ -63,25 +104,40 @@ def moved_pose(pose: FloatArray, centre: FloatArray, x: FloatArray) -> FloatArra
 
 
 def draw_samples(level: Level, weight: FloatArray, n: int, rng: np.random.Generator, bins: int) -> Samples:
-    """Jittered points of an image, drawn without return by weight.
+    """Jittered points of an image, spread as evenly as the weight allows.
+
+    Systematic sampling along a curve that fills the image (Morton order): every part of the image gets its
+    share of the points whatever the draw, so that two draws differ less than independent points would.
 
     Parameters
     ----------
     level : Level
     weight : ndarray, shape level.grid.shape
-        Chance of each voxel relative to the others, 0 to 1.
+        Expected number of points in each voxel relative to the others, 0 to 1.
     n : int
         At most this many.
     """
-    flat = weight.ravel()
-    keys = rng.random(flat.size)
-    keys = np.where(flat > 0, np.log(np.maximum(keys, 1e-300)) / np.maximum(flat, 1e-12), -np.inf)
-    count = min(n, int(np.count_nonzero(flat > 1e-3)))
-    best = np.sort(np.argpartition(-keys, count - 1)[:count]) if count else np.zeros(0, dtype=int)
-    index = np.stack(np.unravel_index(best, level.grid.shape), axis=1) + rng.uniform(-0.5, 0.5, (count, 3))
+    order = _filling_curve(level.grid.shape)
+    upto = np.cumsum(weight.ravel()[order])
+    count = min(n, int(np.count_nonzero(weight > 1e-3)))
+    ticks = (np.arange(count) + rng.random()) * (float(upto[-1]) / max(1, count))
+    voxels = order[np.minimum(np.searchsorted(upto, ticks, side="right"), order.size - 1)]
+    index = np.stack(np.unravel_index(voxels, level.grid.shape), axis=1) + rng.uniform(-0.5, 0.5, (count, 3))
     ranks = _trilinear(level, index)
     number = np.clip(np.rint(ranks * (bins - 1)), 0, bins - 1).astype(np.int64)
     return Samples(level.grid.points(index), number)
+
+
+@lru_cache(maxsize=16)
+def _filling_curve(shape: tuple[int, int, int]) -> NDArray[np.int64]:
+    """Flat indices of an image in Morton order: the bits of i, j and k interleaved."""
+    code = np.zeros(int(np.prod(shape)), dtype=np.int64)
+    for axis, index in enumerate(np.indices(shape).reshape(3, -1).astype(np.int64)):
+        for bit in range(max(shape).bit_length()):
+            code |= ((index >> bit) & 1) << (3 * bit + axis)
+    order = np.argsort(code, kind="stable")
+    order.setflags(write=False)
+    return order
 
 
 def _trilinear(level: Level, index: FloatArray) -> FloatArray:

@@ -31,8 +31,8 @@ class Settings:
         Weight of tissue without uptake where avid tissue has 1.
     distinct_mm : float
         Two poses closer than this (mean distance of body points) count as one, mm.
-    compromise_mm : float
-        An optimum of all tissue this near to the pose of the avid tissue takes part in the mean, mm.
+    tether_mm : float
+        Evidence of all tissue counts 1/e of its worth this far from the pose of the avid tissue, mm.
     error_base_mm, error_alone_mm, error_per_residual : float
         Predicted 95% radius = sqrt(base² + (factor · residual)²), mm; ``alone`` is the base of unlike images
         of which one frame has a single series, so that nothing confirms them.
@@ -64,7 +64,7 @@ class Settings:
     uptake_reach_mm: float
     uptake_floor: float
     distinct_mm: float
-    compromise_mm: float
+    tether_mm: float
     error_base_mm: float
     error_alone_mm: float
     error_per_residual: float

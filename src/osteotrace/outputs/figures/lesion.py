@@ -28,7 +28,7 @@ from osteotrace.outputs.figures.settings import DisplaySettings
 from osteotrace.outputs.figures.window import Window
 from osteotrace.outputs.words import exam_label, track_label
 
-_PANEL, _GAP, _LEFT, _TOP, _NOTE = 2.05, 0.05, 0.28, 0.66, 0.34  # inches
+_PANEL, _GAP, _LEFT, _TOP, _NOTE = 2.05, 0.05, 0.28, 0.81, 0.34  # inches
 _COLUMNS = 5  # side by side; more go below
 _OUTLINE = "#ff5a1f"
 _LEGEND = (
@@ -110,7 +110,8 @@ def _draw_column(figure: Figure, column: _Column, left: float, top: float, side_
     lines = (
         (drawable(name, 30), 8.5, "bold", INK),
         (drawable(exam_label(panel.exam), 38), 7.0, "normal", INK),
-        (drawable(panel.place, 38), 7.0, "normal", INK),
+        (drawable(panel.word, 38), 7.0, "normal", INK),
+        (drawable(panel.basis, 38), 7.0, "normal", INK),
         (drawable(panel.turned, 38), 7.0, "normal", PALE),
     )
     for number, (text, size, weight, color) in enumerate(lines):
@@ -121,7 +122,8 @@ def _draw_column(figure: Figure, column: _Column, left: float, top: float, side_
         axes = empty_axes(figure, (left / width, bottom / height, _PANEL / width, _PANEL / height))
         _draw_slice(axes, one, panel, window, side_mm)
         if row == 0:
-            _on_image(axes, 0.98, 0.985, drawable(window.label), ha="right", va="top", size=6.5)
+            words = drawable(window.label)
+            _on_image(axes, 0.98, 0.985, words, ha="right", va="top", size=6.5, inverse=window.inverse)
 
 
 def _draw_slice(axes: Axes, one: Slice, panel: SeriesPanel, window: Window, side_mm: float) -> None:
@@ -153,11 +155,11 @@ def _draw_slice(axes: Axes, one: Slice, panel: SeriesPanel, window: Window, side
         axes.add_patch(circle)
     axes.set_xlim(-half, half)
     axes.set_ylim(half, -half)
-    _letters(axes, one)
-    _scale_bar(axes, side_mm)
+    _letters(axes, one, inverse=window.inverse)
+    _scale_bar(axes, side_mm, inverse=window.inverse)
 
 
-def _letters(axes: Axes, one: Slice) -> None:
+def _letters(axes: Axes, one: Slice, *, inverse: bool) -> None:
     left, right, top, bottom = one.view.letters
     for x, y, text, ha, va in (
         (0.02, 0.5, left, "left", "center"),
@@ -165,26 +167,35 @@ def _letters(axes: Axes, one: Slice) -> None:
         (0.5, 0.98, top, "center", "top"),
         (0.5, 0.03, bottom, "center", "bottom"),
     ):
-        _on_image(axes, x, y, text, ha=ha, va=va, size=8.0)
+        _on_image(axes, x, y, text, ha=ha, va=va, size=8.0, inverse=inverse)
 
 
-def _scale_bar(axes: Axes, side_mm: float) -> None:
+def _scale_bar(axes: Axes, side_mm: float, *, inverse: bool) -> None:
     length = next((bar for bar in _BARS_MM if bar <= side_mm / 3), _BARS_MM[-1])
     start, y = -side_mm / 2 + 0.04 * side_mm, side_mm / 2 - 0.05 * side_mm
-    stroke = [withStroke(linewidth=3.2, foreground="black")]
+    ink, halo = _inks(inverse=inverse)
+    stroke = [withStroke(linewidth=3.2, foreground=halo)]
     axes.plot(
         [start, start + length],
         [y, y],
-        color="white",
+        color=ink,
         linewidth=1.8,
         path_effects=stroke,
         solid_capstyle="butt",
     )
-    _on_image(axes, 0.04, 0.075, f"{length} mm", ha="left", va="bottom", size=6.5)
+    _on_image(axes, 0.04, 0.075, f"{length} mm", ha="left", va="bottom", size=6.5, inverse=inverse)
 
 
-def _on_image(axes: Axes, x: float, y: float, text: str, *, ha: str, va: str, size: float) -> None:
+def _on_image(
+    axes: Axes, x: float, y: float, text: str, *, ha: str, va: str, size: float, inverse: bool
+) -> None:
+    ink, halo = _inks(inverse=inverse)
     axes.text(
-        x, y, text, transform=axes.transAxes, ha=ha, va=va, fontsize=size, color="white", parse_math=False,
-        path_effects=[withStroke(linewidth=2.0, foreground="black")],
+        x, y, text, transform=axes.transAxes, ha=ha, va=va, fontsize=size, color=ink, parse_math=False,
+        path_effects=[withStroke(linewidth=2.0, foreground=halo)],
     )  # fmt: skip
+
+
+def _inks(*, inverse: bool) -> tuple[str, str]:
+    """Ink and halo: dark letters on pictures whose background is white."""
+    return ("black", "white") if inverse else ("white", "black")

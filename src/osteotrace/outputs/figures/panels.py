@@ -50,12 +50,20 @@ class SeriesPanel:
     turned: str
 
     @property
+    def word(self) -> str:
+        """What was said of the lesion here."""
+        return presence_word(self.presence) if self.presence else "measured"
+
+    @property
+    def basis(self) -> str:
+        """How the place is known."""
+        drawn = self.finding.region == "drawn"
+        return "outlined here" if drawn else f"mapped ±{self.finding.error_mm:.1f} mm"
+
+    @property
     def place(self) -> str:
-        """Presence, and how the place is known."""
-        word = presence_word(self.presence) if self.presence else "measured"
-        if self.finding.region == "drawn":
-            return f"{word} · outlined here"
-        return f"{word} · mapped ±{self.finding.error_mm:.1f} mm"
+        """Both in one."""
+        return f"{self.word} · {self.basis}"
 
 
 def panels_of(

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from osteotrace.model.imaging import Exam, PlanarImage
 from osteotrace.model.patient import PatientImages
 from osteotrace.model.values import View
 from osteotrace.model.workup import Workup
-from osteotrace.outputs.figures.drawing import DPI, PALE, empty_axes, grey_map, label
+from osteotrace.outputs.figures.drawing import DPI, INK, PALE, empty_axes, grey_map, label
 from osteotrace.outputs.figures.picture import Picture, drawable, picture_of
 from osteotrace.outputs.figures.settings import DisplaySettings
 from osteotrace.outputs.words import exam_label
 
 _HEIGHT, _TOP, _GAP, _WIDEST, _NARROWEST = 5.2, 0.5, 0.1, 5.2, 2.0  # inches
 _ORDER = (View.ANTERIOR, View.POSTERIOR, View.UNKNOWN)
+_BAR_MM = 100
 _MOST = 6  # views of one exam; a dynamic study has many more
 
 
@@ -68,11 +70,19 @@ def _draw(
     high = _upper([v.counts for v in series], settings.planar_percentile)
     axes.imshow(view.counts.T, cmap=grey_map(inverse=True), vmin=0.0, vmax=high, aspect=step_j / step_i)
     axes.set_anchor("N")
+    if view.pixel_mm is not None:
+        _scale_bar(axes, view.counts.shape[1], step_i)
     middle = (left + panel_width / 2) / width
     name, word = drawable(view.series.name, 26), _view_word(view)
     label(figure, middle, (height - 0.13) / height, name, size=8.5, weight="bold", ha="center", va="center")
     note = f"{word} · 0–{high:.0f} counts"
     label(figure, middle, (height - 0.33) / height, note, size=7.0, color=PALE, ha="center", va="center")
+
+
+def _scale_bar(axes: Axes, rows: int, step_mm: float) -> None:
+    start, length, y = 0.04 * _BAR_MM / step_mm, _BAR_MM / step_mm, rows * 0.985
+    axes.plot([start, start + length], [y, y], color=INK, linewidth=1.8, solid_capstyle="butt")
+    axes.text(start, y - 0.008 * rows, f"{_BAR_MM} mm", fontsize=6.5, color=INK, ha="left", va="bottom")
 
 
 def _view_word(view: PlanarImage) -> str:

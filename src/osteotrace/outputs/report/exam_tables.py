@@ -78,7 +78,7 @@ class AlignmentLine:
 def exam_blocks(workup: Workup) -> tuple[ExamBlock, ...]:
     """All exams in order of time."""
     return tuple(
-        ExamBlock(e.id, e.name, day_word(e.day), tuple(_series_line(s) for s in e.series))
+        ExamBlock(e.id, e.name, day_word(e.day), tuple(_series_line(e, s) for s in e.series))
         for e in workup.timeline.exams
     )
 
@@ -125,14 +125,14 @@ def _event_details(event: Event) -> Iterator[str]:
         yield str(getattr(event, "site", ""))
 
 
-def _series_line(series: Series) -> SeriesLine:
+def _series_line(exam: Exam, series: Series) -> SeriesLine:
     unit = unit_word(series.unit)
     return SeriesLine(
         name=series.name,
         description=series.description if series.description != series.name else "",
         quantity=f"{series.quantity} ({unit})" if unit and unit != series.quantity else str(series.quantity),
-        geometry=_geometry(series.grid) if series.grid else "planar",
-        facts=tuple(_facts(series)),
+        geometry=_geometry(series.grid) if series.grid else _planar_geometry(series),
+        facts=(*_facts(series), *_station(exam, series)),
         images=f"{series.n_instances}",
         scanner=" ".join(word for word in (series.manufacturer, series.model_name) if word),
     )
@@ -144,11 +144,26 @@ def _geometry(grid: Grid) -> str:
     return f"{size}; {step} mm; {_orientation(grid)}"
 
 
+def _planar_geometry(series: Series) -> str:
+    facts = series.facts
+    if not isinstance(facts, NuclearFacts) or facts.planar_shape is None:
+        return "planar"
+    size = " × ".join(str(n) for n in facts.planar_shape)
+    step = " × ".join(f"{s:.2f}" for s in facts.planar_pixel_mm or ())
+    return f"planar; {size}; {f'{step} mm' if step else 'pixel size unknown'}"
+
+
 def _orientation(grid: Grid) -> str:
     normal = np.cross(grid.direction[:, 0], grid.direction[:, 1])
     plane = _PLANES[int(np.abs(normal).argmax())]
     oblique = "" if float(np.abs(normal).max()) >= _STRAIGHT_COSINE else "oblique "
     return f"{oblique}{plane}{', sheared' if grid.is_sheared else ''}"
+
+
+def _station(exam: Exam, series: Series) -> Iterator[Fact]:
+    for chain in exam.stations:
+        if series.id in chain:
+            yield Fact("station", f"{chain.index(series.id) + 1} of {len(chain)}, from the head down", "")
 
 
 def _facts(series: Series) -> Iterator[Fact]:

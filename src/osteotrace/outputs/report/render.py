@@ -96,7 +96,7 @@ def _environment() -> Environment:
 def _patient_line(workup: Workup) -> str:
     patient = workup.patient
     age = "" if patient.age_years is None else f"{patient.age_years:.0f} years at the first exam"
-    name = "" if patient.name == patient.patient_id else patient.name
+    name = "" if patient.name == patient.patient_id else " ".join(patient.name.replace("^", " ").split())
     return ", ".join(w for w in (patient.patient_id or "no patient ID", name, patient.sex, age) if w)
 
 
