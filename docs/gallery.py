@@ -280,7 +280,7 @@ class Shown:
         for lesion in (x for x in self.truth["lesions"] if x["present"] and (not only or x["id"] in only)):
             column, row, distance = plane.pixel(np.array(lesion["centroid"]))
             half = lesion["longest_mm"] / 2 / plane.step_mm
-            if distance > near_mm:
+            if distance > near_mm or not 2 < row < len(plane.points) - 3:
                 continue
             if lesion["id"] == _MASS:
                 side, beside = column + 8.0 / plane.step_mm, (0.0,) if plane.down[1] else (-0.6, 0.6)
@@ -459,7 +459,7 @@ def highest_near(volume: Volume, point: FloatArray, reach_mm: float = 12.0) -> f
 
 
 def pin_panels(phantom: Phantom) -> list[Panel]:
-    """Planes through the tip of the pin, and the one that holds it."""
+    """Planes through the tip of the pin, which is the middle of the lesion, and the one that holds it."""
     ct, bone = phantom["pin90"], phantom.ct_window("bone")
     tip = ct.lesion(_ILIUM)
     away = ct.lesion(_PIN) - tip

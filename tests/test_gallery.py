@@ -6,7 +6,6 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -23,7 +22,7 @@ _DOCS = Path(__file__).parents[1] / "docs"
 
 
 @pytest.fixture(scope="module")
-def gallery() -> ModuleType:
+def gallery():
     spec = importlib.util.spec_from_file_location("gallery", _DOCS / "gallery.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules["gallery"] = module  # dataclasses look their module up
@@ -170,7 +169,9 @@ def test_arrowheads_for_bone_lesions_and_arrows_for_the_mass_near_the_plane(gall
     item = shown(gallery)
     plane = item.sagittal((80.0, 120.0))
     marks = item.marks(plane, 9.0)
-    assert [(m.tail, m.way) for m in marks] == [(False, 1), (True, -1), (True, -1)]
+    assert [(m.tail, m.way) for m in marks] == [(False, 1), (True, -1), (True, -1)]  # B02 is 36 mm away
+    cropped = item.marks(item.sagittal((80.0, 50.0)), 9.0)
+    assert [m.tail for m in cropped] == [True, True]  # B01 is beyond the upper edge
     column, row, _ = plane.pixel(np.array([4.0, -6.0, 30.0]))
     assert marks[0].row == row
     assert marks[0].column == pytest.approx(column - 8.0 / plane.step_mm)

@@ -22,18 +22,28 @@ from osteotrace.model.patient import (
     Symptom,
 )
 from osteotrace.phantom.field import Field
-from osteotrace.phantom.lesions import Day, Lesion, Place, mimic, mixed, seat, tissue
+from osteotrace.phantom.lesions import (
+    LONG_BEFORE,
+    Day,
+    Lesion,
+    Place,
+    cord_mass,
+    inside_points,
+    mimic,
+    mixed,
+    seat,
+    tissue,
+)
 from osteotrace.phantom.plan import CasePlan
 from osteotrace.phantom.records import Body, Bone, Material
 from osteotrace.phantom.sessions import index_sessions
-from osteotrace.phantom.shapes import blob, capsule, union
-from osteotrace.space import FloatArray
+from osteotrace.phantom.shapes import blob, capsule
 
 Spec = dict[str, Any]
 
 _SINCE = 60  # day from which a lesion has its own density
-_LONG_BEFORE = -10_000
 _SURGERY_DAY = 8
+_SCAN_DAY = 70
 _FATTY_AFTER = 30  # days from the begin of radiotherapy to fatty marrow
 _PIN_MM = (1.6, 105.0)  # radius and length
 _PIN_DIRECTION = np.array([-0.30, 0.92, 0.25])  # from the tip outwards: right, back, up
@@ -162,11 +172,11 @@ def _bone_lesion(entry: Spec, body: Body, rng: np.random.Generator) -> Lesion:
     )
     shape = blob(center, (largest,) * 3, 0.09, rng)
     days = tuple(
-        Day(day if day else _LONG_BEFORE, radius - largest, _bone_material(entry, bone, day))
+        Day(day if day else LONG_BEFORE, radius - largest, _bone_material(entry, bone, day))
         for day, radius in sorted(radii.items())
     )
     if 0 not in radii:
-        days = (replace(days[0], day=_LONG_BEFORE, present=False), *days)
+        days = (replace(days[0], day=LONG_BEFORE, present=False), *days)
     events = ("grows", "turns sclerotic") if 0 in radii else ("appears",)
     kind = entry.get("kind", "osteoblastic")
     return Lesion(entry["id"], "metastasis", kind, entry["place"], bone.name, shape, None, days, events)
@@ -189,38 +199,16 @@ def _bone_material(entry: Spec, bone: Bone, day: int) -> Material:
 
 
 def _mass(spec: Spec, body: Body, rng: np.random.Generator) -> Lesion:
-    """The tumour in the cord with its enhancing nodules."""
+    """The tumour in the cord."""
     mass = spec["mass"]
-    center = _cord_at(body, mass["between"])
-    half = mass["half_mm"]
-    shape = blob(center, half, 0.05, rng)
-    spots = np.linspace(-0.62, 0.62, int(mass["nodules"]))
-    nodules = [
-        blob(center + np.array([s * 1.3, -s * 0.8, z * half[2]]), (2.2, 2.1, 2.4), 0.05, rng)
-        for z, s in zip(spots, np.resize([1.0, -1.0], len(spots)), strict=True)
-    ]
-    days = tuple(
-        Day(int(day) or _LONG_BEFORE, float(growth), tissue("cord_tumour"), tissue("cord_nodule"))
-        for day, growth in sorted(mass["growth_mm"].items(), key=lambda item: int(item[0]))
-    )
-    core = union(nodules, 0.5)
-    events = ("shrinks",)
-    return Lesion("M01", "primary", "intramedullary mass", "soft tissue", "wall", shape, core, days, events)
-
-
-def _cord_at(body: Body, levels: list[str]) -> FloatArray:
-    """Middle of the cord halfway between two vertebrae, body frame, mm."""
-    height = float(np.mean([body.bone(level).centroid[2] for level in levels]))
-    cord = body.part("spinal_cord").shape
-    inside = np.argwhere(cord.values < 0) * cord.step + cord.origin
-    near = inside[np.abs(inside[:, 2] - height) <= 4.0]
-    return np.array([*near[:, :2].mean(axis=0), height])
+    growth = {int(day) or LONG_BEFORE: float(mm) for day, mm in mass["growth_mm"].items()}
+    return cord_mass(body, tuple(mass["between"]), mass["half_mm"], int(mass["nodules"]), growth, rng)
 
 
 def _irradiated(spec: Spec, body: Body) -> list[Lesion]:
     day = int(spec["radiotherapy"]["day"]) + _FATTY_AFTER
     fatty = tissue("irradiated")
-    days = (Day(_LONG_BEFORE, 0.0, fatty, present=False), Day(day, 0.0, fatty))
+    days = (Day(LONG_BEFORE, 0.0, fatty, present=False), Day(day, 0.0, fatty))
     bones = [body.bone(level) for level in spec["radiotherapy"]["levels"]]
     return [
         _trace(f"R-{b.code_name}", "irradiated marrow", "whole bone", b, b.part.shape, days) for b in bones
@@ -234,7 +222,7 @@ def _trace(name: str, kind: str, place: Place, bone: Bone, shape: Field, days: t
 def _laminectomy(body: Body, rng: np.random.Generator) -> list[Lesion]:
     """Laminae and spinous processes of T12 and L1 are gone after the operation."""
     scar = tissue("scar")
-    days = (Day(_LONG_BEFORE, 0.0, scar, present=False), Day(_SURGERY_DAY, 0.0, scar))
+    days = (Day(LONG_BEFORE, 0.0, scar, present=False), Day(_SURGERY_DAY, 0.0, scar))
     found = []
     for level in ("T12", "L1"):
         bone = body.bone(level)
@@ -246,31 +234,35 @@ def _laminectomy(body: Body, rng: np.random.Generator) -> list[Lesion]:
 
 def _pin(spec: Spec, body: Body, target: Lesion) -> Lesion:
     """A guide pin from the skin to the middle of a lesion, on its day only."""
-    tip = _middle(target)
+    tip = inside_points(target.shape).mean(axis=0)
     radius, length = _PIN_MM
     outward = _PIN_DIRECTION / np.linalg.norm(_PIN_DIRECTION)
     day, steel = int(spec["pin"]["day"]), tissue("steel")
-    days = (Day(_LONG_BEFORE, 0.0, steel, present=False), Day(day, 0.0, steel))
+    days = (Day(LONG_BEFORE, 0.0, steel, present=False), Day(day, 0.0, steel))
     shape = capsule(tip, tip + outward * length, radius)
     return Lesion("P01", "device", "guide pin", "soft tissue", target.carrier, shape, None, days)
 
 
-def _middle(lesion: Lesion) -> FloatArray:
-    field = lesion.shape
-    return np.asarray((np.argwhere(field.values < 0) * field.step + field.origin).mean(axis=0))
-
-
 def _activity(body: Body, rng: np.random.Generator) -> list[Lesion]:
-    """Urine on the skin, seen by the gamma camera only."""
+    """Urine on the skin and the vein of the injection: seen by the gamma camera only."""
     below = body.bone("coccyx").centroid + np.array([14.0, -60.0, -95.0])
+    arm = body.bone("left humerus")
+    elbow = inside_points(arm.part.shape)
+    elbow = elbow[elbow[:, 2] < elbow[:, 2].min() + 20.0].mean(axis=0) + np.array([0.0, -22.0, 0.0])
     urine = replace(body.part("urinary_bladder").fill, bone_tracer=25.0)
+    return [
+        _hot("U01", "urine contamination", "wall", blob(below, (9.0, 6.0, 14.0), 0.1, rng), urine),
+        _hot("U02", "injection site", arm.name, blob(elbow, (5.0, 4.0, 9.0), 0.1, rng), urine),
+    ]
+
+
+def _hot(name: str, kind: str, carrier: str, shape: Field, what: Material) -> Lesion:
     days = (
-        Day(_LONG_BEFORE, 0.0, urine, present=False),
-        Day(70, 0.0, urine),
-        Day(71, 0.0, urine, present=False),
+        Day(LONG_BEFORE, 0.0, what, present=False),
+        Day(_SCAN_DAY, 0.0, what),
+        Day(_SCAN_DAY + 1, 0.0, what, present=False),
     )
-    shape = blob(below, (9.0, 6.0, 14.0), 0.1, rng)
-    return [Lesion("U01", "activity", "urine contamination", "soft tissue", "wall", shape, None, days)]
+    return Lesion(name, "activity", kind, "soft tissue", carrier, shape, None, days)
 
 
 # --- events -----------------------------------------------------------------------------------------

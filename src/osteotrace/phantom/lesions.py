@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from osteotrace.phantom.field import Field, Float32Array
 from osteotrace.phantom.records import Body, Bone, Insert, Material
-from osteotrace.phantom.shapes import blob
+from osteotrace.phantom.shapes import blob, union
 from osteotrace.space import FloatArray
 
 Nature = Literal["metastasis", "primary", "mimic", "treatment", "activity", "device"]
 Place = Literal["intramedullary", "subcortical", "transcortical", "mass", "soft tissue", "whole bone"]
 Within = Literal["marrow", "bone", "free"]
+
+LONG_BEFORE = -10_000  # day of what was always there
 
 WITHIN: dict[Place, Within] = {
     "intramedullary": "marrow",
@@ -205,6 +207,50 @@ def inside_points(field: Field) -> FloatArray:
     return np.argwhere(field.values < 0) * field.step + field.origin
 
 
+# --- the cord ---------------------------------------------------------------------------------------
+
+
+def cord_mass(
+    body: Body,
+    between: tuple[str, str],
+    half_mm: Sequence[float],
+    nodules: int,
+    growth_mm: Mapping[int, float],
+    rng: np.random.Generator,
+) -> Lesion:
+    """An intramedullary mass with nodules that enhance.
+
+    Parameters
+    ----------
+    between : tuple of str
+        Two vertebrae; the mass is centred halfway between them.
+    growth_mm : mapping of int to float
+        Growth by day.
+    """
+    center = _cord_at(body, between)
+    shape = blob(center, half_mm, 0.05, rng)
+    spots = np.linspace(-0.62, 0.62, nodules)
+    sides = np.resize([1.0, -1.0], nodules)
+    inner = [
+        blob(center + np.array([s * 1.3, -s * 0.8, z * half_mm[2]]), (2.2, 2.1, 2.4), 0.05, rng)
+        for z, s in zip(spots, sides, strict=True)
+    ]
+    days = tuple(
+        Day(day, growth, tissue("cord_tumour"), tissue("cord_nodule"))
+        for day, growth in sorted(growth_mm.items())
+    )
+    kind: tuple[Nature, str, Place] = ("primary", "intramedullary mass", "soft tissue")
+    return Lesion("M01", *kind, "wall", shape, union(inner, 0.5), days, ("shrinks",))
+
+
+def _cord_at(body: Body, levels: tuple[str, str]) -> FloatArray:
+    """Middle of the cord halfway between two vertebrae, body frame, mm."""
+    height = float(np.mean([body.bone(level).centroid[2] for level in levels]))
+    inside = inside_points(body.part("spinal_cord").shape)
+    near = inside[np.abs(inside[:, 2] - height) <= 4.0]
+    return np.array([*near[:, :2].mean(axis=0), height])
+
+
 # --- mimics -----------------------------------------------------------------------------------------
 
 _STILL_MM = 4.0  # margin of a shape that does not grow
@@ -218,7 +264,7 @@ def mimic(kind: str, body: Body, bone: Bone, rng: np.random.Generator, name: str
 
 
 def _constant(name: str, kind: str, bone: Bone, place: Place, shape: Field, what: Material) -> Lesion:
-    return Lesion(name, "mimic", kind, place, bone.name, shape, None, (Day(-10_000, 0.0, what),))
+    return Lesion(name, "mimic", kind, place, bone.name, shape, None, (Day(LONG_BEFORE, 0.0, what),))
 
 
 def _haemangioma(body: Body, bone: Bone, rng: np.random.Generator, name: str) -> Lesion:

@@ -13,11 +13,14 @@ from osteotrace.model.patient import EarlierReading, Event
 from osteotrace.phantom.body import BodyOptions
 from osteotrace.phantom.field import Field
 from osteotrace.phantom.lesions import (
+    LONG_BEFORE,
     MIMIC_KINDS,
     Day,
     Lesion,
     Place,
+    cord_mass,
     drawn_range,
+    inside_points,
     mimic,
     mixed,
     seat,
@@ -41,12 +44,11 @@ from osteotrace.phantom.sessions import (
     trunk_ct,
 )
 from osteotrace.phantom.shapes import blob, union
-from osteotrace.space import FloatArray
 
 Choice = TypeVar("Choice", bound=str)
 
-_LONG_BEFORE = -10_000
 _HARD_MOTION = 1.6
+_CORD_MASS = 0.15
 _KINDS = {"osteoblastic": 0.35, "osteolytic": 0.25, "mixed": 0.15, "marrow-only": 0.25}
 _PLACES: dict[Place, float] = {"intramedullary": 0.35, "subcortical": 0.25, "transcortical": 0.3, "mass": 0.1}
 _MASS_FROM_MM = 16.0  # smaller lesions have no soft-tissue mass
@@ -81,12 +83,15 @@ def random_case(body: Body, seed: int, hard: bool = False) -> CasePlan:
     names = (f"B{n:02d}" for n in count(1))
     tied = bool(rng.random() < drawn_range("tracer_tied"))
     lesions: list[Lesion] = []
-    for _ in range(int(rng.integers(5, 15) if hard else rng.integers(3, 11))):
+    for _ in range(int(rng.integers(8, 20) if hard else rng.integers(5, 13))):
         lesions.append(_lesion(next(names), body, rng, follow_up, tied))
     if rng.random() < 0.5:
         lesions += _merging(body, rng, follow_up, tied, (next(names), next(names)))
     if rng.random() < 0.4:
         lesions.append(_splitting(body, rng, follow_up, tied, next(names)))
+    if rng.random() < _CORD_MASS:
+        growth = {LONG_BEFORE: 0.0, follow_up: float(rng.uniform(-1.5, 0.5))}
+        lesions.append(cord_mass(body, ("T12", "L1"), (4.4, 4.2, float(rng.uniform(7, 14))), 3, growth, rng))
     mimics = [_mimic(n, body, rng) for n in range(int(rng.integers(4, 9) if hard else rng.integers(3, 6)))]
     motion = _HARD_MOTION if hard else 1.0
     events: tuple[Event, ...] = (EarlierReading(None, 0, "first reading", "MR", ()),)
@@ -156,7 +161,7 @@ def _lesion(name: str, body: Body, rng: np.random.Generator, follow_up: int, tie
     shape = _shape(bone, place, radius, rng)
     core = None
     if kind == "mixed":
-        core = blob(_middle(shape), (0.55 * radius,) * 3, 0.12, rng)
+        core = blob(inside_points(shape).mean(axis=0), (0.55 * radius,) * 3, 0.12, rng)
     fate = _pick(_FATES, rng)
     material = _material(kind, place, bone, rng, tied)
     inner = replace(material, **_lytic_part(bone)) if core is not None else None
@@ -195,15 +200,11 @@ def _depth(bone: Bone) -> float:
     return float(-bone.part.shape.values.min())
 
 
-def _middle(shape: Field) -> FloatArray:
-    return np.asarray((np.argwhere(shape.values < 0) * shape.step + shape.origin).mean(axis=0))
-
-
 def _course(
     fate: str, radius: float, material: Material, core: Material | None, day: int, rng: np.random.Generator
 ) -> tuple[Day, ...]:
     low, high = drawn_range("growth_per_30_days_mm")
-    before = Day(_LONG_BEFORE, 0.0, material, core)
+    before = Day(LONG_BEFORE, 0.0, material, core)
     match fate:
         case "grows":
             change = float(rng.uniform(0.5, high)) * day / 30
@@ -284,7 +285,7 @@ def _merging(
     second = first + direction / np.linalg.norm(direction) * distance
     radius = distance / 2 - 1.5
     material = _material(kind, "intramedullary", bone, rng, tied)
-    days = (Day(_LONG_BEFORE, 0.0, material), Day(day, 3.5, material))
+    days = (Day(LONG_BEFORE, 0.0, material), Day(day, 3.5, material))
     return [
         Lesion(
             name,
@@ -309,7 +310,7 @@ def _splitting(body: Body, rng: np.random.Generator, day: int, tied: bool, name:
     second = first + direction / np.linalg.norm(direction) * 12.0
     shape = union([blob(c, (6.5,) * 3, 0.04, rng) for c in (first, second)], 0.6)
     material = _material("osteoblastic", "intramedullary", bone, rng, tied)
-    days = (Day(_LONG_BEFORE, 0.0, material), Day(day, -2.5, material))
+    days = (Day(LONG_BEFORE, 0.0, material), Day(day, -2.5, material))
     return Lesion(
         name,
         "metastasis",
