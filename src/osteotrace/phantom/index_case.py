@@ -45,8 +45,8 @@ _SINCE = 60  # day from which a lesion has its own density
 _SURGERY_DAY = 8
 _SCAN_DAY = 70
 _FATTY_AFTER = 30  # days from the begin of radiotherapy to fatty marrow
-_PIN_MM = (1.6, 105.0)  # radius and length
-_PIN_DIRECTION = np.array([-0.30, 0.92, 0.25])  # from the tip outwards: right, back, up
+_PIN_MM = (1.6, 120.0)  # radius and length
+_PIN_DIRECTION = np.array([-0.90, 0.35, 0.25])  # from the tip outwards: right, back, up
 
 
 def index_case(body: Body, seed: int, counterfactual: str = "") -> CasePlan:
@@ -144,7 +144,7 @@ def _no_bone_at_first(spec: Spec) -> None:
 
 def _scan_all_positive(spec: Spec) -> None:
     for entry in spec["bone"]:
-        entry["bone_tracer"] = max(entry["bone_tracer"], 3.2)
+        entry["bone_tracer"] = max(entry["bone_tracer"], 6.5)
 
 
 _ALTERATIONS: Mapping[str, Callable[[Spec], None]] = {
@@ -170,7 +170,7 @@ def _bone_lesion(entry: Spec, body: Body, rng: np.random.Generator) -> Lesion:
     center = seat(
         bone, entry["place"], largest, rng, piece=entry.get("piece", ""), toward=entry.get("toward")
     )
-    shape = blob(center, (largest,) * 3, 0.09, rng)
+    shape = blob(center, (largest,) * 3, 0.15, rng)
     days = tuple(
         Day(day if day else LONG_BEFORE, radius - largest, _bone_material(entry, bone, day))
         for day, radius in sorted(radii.items())

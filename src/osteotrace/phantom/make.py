@@ -179,7 +179,7 @@ def _session(plan: SessionPlan, machine: dict[str, str], patient: str) -> Sessio
     return Session(
         plan.id,
         machine["description"],
-        machine["body_part"],
+        plan.body_part or machine["body_part"],
         scanner,
         plan.minute,
         foreign_id=foreign[0],

@@ -48,6 +48,8 @@ class SessionPlan:
         Key of the hospital and machine whose habits the header has.
     drawn_on : str
         Series on which the reader outlines lesions; empty where nobody does.
+    body_part : str
+        Body Part Examined where it is not the usual one of the scanner.
     """
 
     id: str
@@ -57,6 +59,7 @@ class SessionPlan:
     arms: Literal["down", "up"]
     series: tuple[SeriesPlan, ...]
     drawn_on: str = ""
+    body_part: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

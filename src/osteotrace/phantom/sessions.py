@@ -22,7 +22,7 @@ CT_NATIVE = replace(CT, name="CT trunk native", contrast_phase="none")
 CT_LOW_DOSE = CtProtocol("CT AC low dose", slice_mm=3.0, pixel_mm=0.98, noise_hu=28.0, low_dose=True)
 CT_PIN = CtProtocol("CT guide pin", pixel_mm=0.7, slice_mm=2.0, noise_hu=16.0, kernel="bone")
 PET = PetProtocol("PET FDG AC", noise=0.05)
-BONE_SCAN = NmProtocol("Whole body bone scan")
+BONE_SCAN = NmProtocol("Whole body bone scan", mean_counts=18.0)
 
 
 def lumbar_mr(name: str, day: int, protocols: Sequence[tuple[str, MrProtocol]], scanner: str) -> SessionPlan:
