@@ -12,7 +12,7 @@ from rich.table import Table
 from osteotrace.errors import one_line
 from osteotrace.model.alignment import Alignment
 from osteotrace.model.imaging import Attribute, CtFacts, Exam, MrFacts, NuclearFacts, Series
-from osteotrace.model.lesion import LesionTrack, NotCovered, NotSeen, Presence, Seen
+from osteotrace.model.lesion import LesionTrack, NotSeen, Presence, Seen, Unassessable
 from osteotrace.model.patient import PatientImages
 from osteotrace.model.problem import Problem
 from osteotrace.model.values import Basis, Severity
@@ -66,7 +66,7 @@ def show_result(result: RunResult, out: Path, console: Console) -> None:
     """The lesions of a finished run, what was left out, and where the report is."""
     workup = result.workup
     if workup.tracks:
-        console.print(_track_table(result))
+        _show_tracks(result, console)
     else:
         console.print("No lesion was outlined in this input, and none is searched for yet.")
     names = {s.id: f"{e.name} {s.name}" for e in workup.timeline.exams for s in e.series}
@@ -183,29 +183,36 @@ def _region_table(images: PatientImages) -> Table:
     return table
 
 
-def _track_table(result: RunResult) -> Table:
+def _show_tracks(result: RunResult, console: Console) -> None:
+    """One row per lesion, one column per exam; why something could not be assessed stands below, once."""
+    exams = [exam for exam in result.workup.timeline.exams if exam.series]
+    reasons: dict[str, int] = {}
     table = Table(title="Lesions", title_justify="left")
-    series = [(e, s) for e in result.workup.timeline.exams for s in e.series]
     table.add_column("lesion")
-    for exam, one in series:
-        table.add_column(f"{escape(exam.name)}\n{escape(one.name)}")
+    for exam in exams:
+        table.add_column(f"{exam.id} {escape(exam.name)}")
     for track in result.workup.tracks:
         states = {p.series_id: p for p in track.presence}
-        row = [_presence(states[one.id], result) if one.id in states else "" for _, one in series]
-        table.add_row(_title(track), *row)
-    return table
+        found = [[states[s.id] for s in exam.series if s.id in states] for exam in exams]
+        table.add_row(_title(track), *(_presence(some, result, reasons) for some in found))
+    console.print(table)
+    for reason, number in reasons.items():
+        console.print(f"  [dim]({number}) {escape(reason)}[/]")
 
 
 def _title(track: LesionTrack) -> str:
     return f"[bold]{track.id}[/] {escape(track.name)}\n{track.course}"
 
 
-def _presence(presence: Presence, result: RunResult) -> str:
-    if isinstance(presence, Seen):
-        lesion = result.workup.lesion(presence.lesion_id)
-        return f"seen {lesion.id}\n{lesion.volume_ml:.1f} mL"
-    if isinstance(presence, NotSeen):
+def _presence(states: Sequence[Presence], result: RunResult, reasons: dict[str, int]) -> str:
+    """What the series of an exam together say of a lesion: seen beats not seen, which beats unassessable."""
+    seen = [result.workup.lesion(p.lesion_id) for p in states if isinstance(p, Seen)]
+    if seen:
+        return "\n".join(f"seen {lesion.id}, {lesion.volume_ml:.1f} mL" for lesion in seen)
+    if any(isinstance(p, NotSeen) for p in states):
         return "not seen"
-    if isinstance(presence, NotCovered):
-        return "not covered"
-    return f"[dim]unassessable:\n{escape(presence.reason)}[/]"
+    unsure = sorted({p.reason for p in states if isinstance(p, Unassessable)})
+    if unsure:
+        marks = ",".join(str(reasons.setdefault(reason, len(reasons) + 1)) for reason in unsure)
+        return f"[dim]unassessable ({marks})[/]"
+    return "not covered" if states else ""
