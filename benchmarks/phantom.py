@@ -3,7 +3,7 @@
 Each patient is made by the command line in a process of its own. Every DICOM file goes through dciodvfy;
 without dciodvfy nothing is measured. The first patient is made twice, and all files are compared.
 
-    python benchmarks/phantom.py --seeds 0-2 [--case index|random] [--hard]
+    python benchmarks/phantom.py --seeds 0-2 [--case index|random] [--hard] [--exams mr0,ct69]
 """
 
 from __future__ import annotations
@@ -53,11 +53,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=seeds, required=True, help="first and last seed, for example 0-2")
     parser.add_argument("--case", choices=("index", "random"), default="index")
     parser.add_argument("--hard", action="store_true")
+    parser.add_argument("--exams", default="", help="only these, as osteotrace phantom takes them")
     options = parser.parse_args()
     if shutil.which("dciodvfy") is None:
         sys.stderr.write("dciodvfy is not installed (Debian package dicom3tools): nothing can be checked\n")
         raise SystemExit(NO_CHECKER)
-    words = ["--case", options.case, *(["--hard"] if options.hard else [])]
+    words = ["--case", options.case, "--exams", options.exams, *(["--hard"] if options.hard else [])]
     with tempfile.TemporaryDirectory(prefix="osteotrace-bench-") as name:
         root = Path(name)
         made = [

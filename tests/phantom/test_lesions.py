@@ -22,10 +22,11 @@ from osteotrace.phantom.lesions import (
     tissue,
 )
 from osteotrace.phantom.random_case import random_case
-from osteotrace.phantom.sessions import chosen, index_sessions
+from osteotrace.phantom.scanner.mr_signal import total
+from osteotrace.phantom.sessions import CT, T1, chosen, index_sessions
 from osteotrace.phantom.shapes import blob, capsule, union
 from osteotrace.phantom.truth import longest_mm
-from phantom_stick import MARROW, stick_body
+from phantom_stick import MARROW, MUSCLE, stick_body
 
 BODY = stick_body()
 RNG = np.random.default_rng
@@ -225,6 +226,19 @@ def test_random_patients_show_all_that_is_to_be_tried() -> None:
     sizes = [longest_mm(effective(x.insert(0), BODY)) for x in lesions if x.insert(0)]
     assert min(sizes) < 6
     assert max(sizes) > 30
+
+
+def test_no_contrast_separates_lesions_from_marrow() -> None:
+    """Contrast-to-noise on T1 and on CT is drawn from a continuous range, a fifth of it below 2."""
+    noise = T1.noise * total(MUSCLE, T1)
+    lesions = [x for seed in range(12) for x in patient(seed).lesions if x.nature == "metastasis"]
+    materials = [(x.days[0].material, BODY.bone(x.carrier).part.fill) for x in lesions]
+    on_t1 = np.array([abs(total(a, T1) - total(b, T1)) / noise for a, b in materials])
+    on_ct = np.array([abs(a.hu - b.hu) / CT.noise_hu for a, b in materials])
+    for found in (on_t1, on_ct):
+        assert np.mean(found < 2) >= 0.2
+        assert found.max() > 10
+        assert np.diff(np.log10(np.sort(found[found > 0.3]))).max() < 0.35  # no gap to put a threshold into
 
 
 def test_merging_lesions_meet_and_splitting_ones_part() -> None:
