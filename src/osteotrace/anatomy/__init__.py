@@ -1,0 +1,1 @@
+"""The skeleton: which bone is where in a volume, and which vertebra is which in a patient."""
