@@ -47,9 +47,13 @@ class Spacing:
 
 def main() -> None:
     """Write the file."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True)
-    spines = [s for s in point_spines(parser.parse_args().data) if not is_held_out(s.patient) and not s.variant]
+    spines = [
+        s for s in point_spines(parser.parse_args().data) if not is_held_out(s.patient) and not s.variant
+    ]
     TARGET.write_text(text(spacing(spines), *bends(spines), spines), encoding="utf-8")
 
 

@@ -9,18 +9,27 @@ found by a forward and a backward pass, without sampling or search.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 from osteotrace.anatomy.settings import Settings
 from osteotrace.anatomy.signs import Signs, log_signs
-from osteotrace.anatomy.spine_prior import Spine, spines
+from osteotrace.anatomy.spine_prior import Spine
 from osteotrace.space import FloatArray
+
+
+def _log_sum(logs: FloatArray, axis: int | tuple[int, ...] | None = None) -> FloatArray:
+    """Logarithm of a sum of exponentials; -inf where all are."""
+    top = np.max(logs, axis=axis, keepdims=True)
+    top = np.where(np.isfinite(top), top, 0.0)
+    with np.errstate(divide="ignore"):
+        total = np.log(np.exp(logs - top).sum(axis=axis, keepdims=True)) + top
+    return np.asarray(np.squeeze(total, axis=axis))
+
 
 _SIZES: Final = np.linspace(-3.0, 3.0, 13)  # standard deviations
 _MOST_MISSED: Final = 2  # in a row
@@ -79,26 +88,27 @@ class Posterior:
     log_evidence: float
 
 
-def infer(chains: Sequence[Chain], settings: Settings) -> Posterior:
-    """Levels of all detections of a patient.
+def infer(chains: Sequence[Chain], known: Sequence[Spine], settings: Settings) -> Posterior:
+    """Levels of all detections of a patient, who has one of the known spines.
 
     The chains share the spine and the size of the patient: a volume that cannot be aligned still profits from
     another one that shows how many lumbar vertebrae there are.
     """
-    known = spines(settings)
     size = settings.size_deviation * _SIZES
-    log_size = -(_SIZES**2) / 2 - logsumexp(-(_SIZES**2) / 2)
+    log_size = -(_SIZES**2) / 2 - _log_sum(-(_SIZES**2) / 2)
     passes = [[_Pass.of(chain, spine, size, settings) for spine in known] for chain in chains]
     per_size = np.array([[p.log_evidence for p in row] for row in passes])  # chain, spine, size, error
-    per_size = per_size.reshape(len(chains), len(known), size.size, -1) - np.log(len(settings.place_errors_mm))
-    over_errors = logsumexp(per_size, axis=3)
+    per_size = per_size.reshape(len(chains), len(known), size.size, -1) - np.log(
+        len(settings.place_errors_mm)
+    )
+    over_errors = _log_sum(per_size, axis=3)
     shared = np.log([spine.share for spine in known])[:, None] + log_size + over_errors.sum(axis=0)
-    total = float(logsumexp(shared))
+    total = float(_log_sum(shared))
     levels = tuple(
         _marginals(row, np.exp(shared[..., None] - over_errors[c][..., None] + per_size[c] - total))
         for c, row in enumerate(passes)
     )
-    return Posterior(known, np.exp(logsumexp(shared, axis=1) - total), levels, total)
+    return Posterior(tuple(known), np.exp(_log_sum(shared, axis=1) - total), levels, total)
 
 
 def _marginals(passes: Sequence[_Pass], weight: FloatArray) -> tuple[dict[str, float], ...]:
@@ -148,7 +158,9 @@ class _Steps:
         index = np.arange(n)
         jump = (missed + 1 + width_before)[:, None]
         before = np.where((index - jump >= 0) & (index + width[:, None] < n), index - jump, -1)
-        after = np.where((index + jump + width[:, None] < n) & (index + width_before[:, None] < n), index + jump, -1)
+        after = np.where(
+            (index + jump + width[:, None] < n) & (index + width_before[:, None] < n), index + jump, -1
+        )
         place, variance = _centres(spine.place_mm), _centres(spine.variance_mm2)
         mean = place[width] - np.take_along_axis(place[width_before], before, axis=1)
         spread = variance[width] - np.take_along_axis(variance[width_before], before, axis=1)
@@ -169,12 +181,18 @@ class _Pass:
 
     @classmethod
     def of(cls, chain: Chain, spine: Spine, size: FloatArray, settings: Settings) -> _Pass:
+        n = len(chain.signs)
         extra = np.array([_log_extra(s.confidence, settings) for s in chain.signs])
         model = _Model(chain, spine, _Steps.of(spine), size, extra, settings)
-        forward, backward = model.forward(), model.backward()
-        ways = forward + np.array([model.end(i) for i in range(len(chain.signs))])
-        evidence = np.logaddexp(logsumexp(ways, axis=(0, 1, 2)), extra.sum())
+        at, end = [model.at(i) for i in range(n)], np.array([model.end(i) for i in range(n)])
+        near = [(j, i) for i in range(n) for j in range(max(0, i - 1 - _MOST_EXTRA), i)]
+        ways = {pair: model.way(*pair) for pair in near}
+        forward, backward = model.forward(at, ways), model.backward(at, ways, end)
+        evidence = np.logaddexp(_log_sum(forward + end, axis=(0, 1, 2)), extra.sum())
         return cls(spine, forward, backward, evidence)
+
+
+_Ways: TypeAlias = Mapping[tuple[int, int], FloatArray]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -188,30 +206,30 @@ class _Model:
     extra: FloatArray
     settings: Settings
 
-    def forward(self) -> FloatArray:
-        n, at = len(self.chain.signs), self.steps
+    def forward(self, at: Sequence[FloatArray], ways: _Ways) -> FloatArray:
+        steps = self.steps
         sums: list[FloatArray] = []
-        for i in range(n):
+        for i, here in enumerate(at):
             start = self.extra[:i].sum() if i <= _MOST_EXTRA else -np.inf
             parts = [np.full((2, *self._shape), start - np.log(len(self.spine.levels)))]
             for j in range(max(0, i - 1 - _MOST_EXTRA), i):
-                came = sums[j][at.width_before[:, None], at.before]
-                came = np.where(at.before[..., None] < 0, -np.inf, came + self.step(j, i))
-                parts.append(np.array([logsumexp(came[at.width == w], axis=0) for w in (0, 1)]))
-            sums.append(logsumexp(np.array(parts), axis=0) + self.at(i))
+                came = sums[j][steps.width_before[:, None], steps.before]
+                came = np.where(steps.before[..., None] < 0, -np.inf, came + ways[j, i])
+                parts.append(np.array([_log_sum(came[steps.width == w], axis=0) for w in (0, 1)]))
+            sums.append(_log_sum(np.array(parts), axis=0) + here)
         return np.array(sums)
 
-    def backward(self) -> FloatArray:
-        n, at = len(self.chain.signs), self.steps
-        sums = [self.end(i) for i in range(n)]
+    def backward(self, at: Sequence[FloatArray], ways: _Ways, end: FloatArray) -> FloatArray:
+        n, steps = len(at), self.steps
+        sums = list(end)
         for j in range(n - 2, -1, -1):
             parts = [sums[j]]
             for i in range(j + 1, min(n, j + 2 + _MOST_EXTRA)):
-                goes = self.step(j, i) + (sums[i] + self.at(i))[at.width]
-                goes = np.take_along_axis(goes, np.maximum(at.after, 0)[..., None], axis=1)
-                goes = np.where(at.after[..., None] < 0, -np.inf, goes)
-                parts.append(np.array([logsumexp(goes[at.width_before == w], axis=0) for w in (0, 1)]))
-            sums[j] = logsumexp(np.array(parts), axis=0)
+                goes = ways[j, i] + (sums[i] + at[i])[steps.width]
+                goes = np.take_along_axis(goes, np.maximum(steps.after, 0)[..., None], axis=1)
+                goes = np.where(steps.after[..., None] < 0, -np.inf, goes)
+                parts.append(np.array([_log_sum(goes[steps.width_before == w], axis=0) for w in (0, 1)]))
+            sums[j] = _log_sum(np.array(parts), axis=0)
         return np.array(sums)
 
     def at(self, i: int) -> FloatArray:
@@ -225,15 +243,14 @@ class _Model:
             noise = np.degrees(self._error * np.sqrt(6.0) / np.mean(around))
             deviation = np.hypot(self.spine.bend_deviation_deg[:, None], noise)
             fit = _log_normal(chain.bend_deg[i] - self.spine.bend_deg[:, None], deviation)
-            usual = np.nanmean(fit, axis=0)  # where the bend of a level is not known it tells nothing
-            signs[0] += s.bend_weight * np.where(np.isfinite(fit), fit, usual)
-            signs[1] += s.bend_weight * usual
+            # Against the mean over the levels: a level whose bend is not known is neither favoured nor not.
+            signs[0] += s.bend_weight * np.nan_to_num(fit - np.nanmean(fit, axis=0))
         height = chain.signs[i].height_mm
         if height is not None:
             signs += self._height(height)
         return signs
 
-    def step(self, j: int, i: int) -> FloatArray:
+    def way(self, j: int, i: int) -> FloatArray:
         """Log likelihood of the ways from detection j to i, shape (c, n, size x error)."""
         s, at = self.settings, self.steps
         mean = at.mean_mm[..., None] * np.exp(self._size)
@@ -277,10 +294,10 @@ class _Model:
         s = self.settings
         to_next = np.gradient(self.spine.place_mm)[:, None] * np.exp(self._size)
         factors = np.array([s.body_height_share, 1 + s.body_height_share])[:, None, None]
-        fit: FloatArray = self._distance(
+        fit = self._distance(
             np.log(height / (factors * to_next)), np.full((2, 1, 1), s.body_height_deviation**2)
         )
-        return fit
+        return np.asarray(fit - fit.max(axis=(0, 1)))
 
     def _distance(self, off: FloatArray, variance: FloatArray) -> FloatArray:
         """Logarithm of a normal distribution with wide tails."""

@@ -81,7 +81,11 @@ def _dens_probability(spine: Spine, settings: Settings) -> FloatArray:
 
 def _declared_probability(declared: str, spine: Spine, settings: Settings) -> FloatArray:
     """That a program gives this level, per true level; spread over the far levels in equal parts."""
-    n, near, right = len(spine.levels), settings.declared_near_probability, settings.declared_right_probability
+    n, near, right = (
+        len(spine.levels),
+        settings.declared_near_probability,
+        settings.declared_right_probability,
+    )
     probability = np.full(n, (1 - right - 2 * near) / n)
     if declared in spine.levels:
         index = spine.levels.index(declared)

@@ -88,7 +88,12 @@ def _step(upper: str, lower: str) -> tuple[float, float]:
     Where a spine has neighbours that a usual one has not, the two usual distances nearby are averaged.
     """
     table = _statistics()["spacing"]
-    around = {"T11-L1": ("T11", "T12"), "T12-T13": ("T11", "T12"), "T13-L1": ("T12", "T12"), "L5-L6": ("L4", "L4")}
+    around = {
+        "T11-L1": ("T11", "T12"),
+        "T12-T13": ("T11", "T12"),
+        "T13-L1": ("T12", "T12"),
+        "L5-L6": ("L4", "L4"),
+    }
     first, second = (table[v] for v in around.get(f"{upper}-{lower}", (upper, upper)))
     return (first[0] + second[0]) / 2, max(first[1], second[1])
 

@@ -1,0 +1,87 @@
+"""Landmarks that tell levels, as they were seen along a row of vertebrae."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from osteotrace.anatomy.joined import Row
+from osteotrace.model.anatomy import BoneRef
+
+_SEEN: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Landmarks:
+    """What tells the levels of a row.
+
+    Attributes
+    ----------
+    dens, first_rib, last_rib, sacrum, told : bool
+        Which were seen. A rib is the first or last only where the next vertebra was seen to have none.
+    at : tuple of tuple of BoneRef
+        The vertebrae that show them.
+    """
+
+    dens: bool
+    first_rib: bool
+    last_rib: bool
+    sacrum: bool
+    told: bool
+    at: tuple[tuple[BoneRef, ...], ...]
+
+    @property
+    def any(self) -> bool:
+        """Whether there is one."""
+        return self.dens or self.first_rib or self.last_rib or self.sacrum or self.told
+
+    def reach(self, bones: Sequence[BoneRef], doubtful: frozenset[str]) -> bool:
+        """Whether a vertebra shares a volume, or a group of well aligned volumes, with a landmark."""
+        own = {ref.series_id for ref in bones}
+        shown = {ref.series_id for refs in self.at for ref in refs}
+        return bool(own & shown) or bool(own - doubtful and shown - doubtful)
+
+    def reasons(self, level: str, bones: Sequence[BoneRef]) -> tuple[str, ...]:
+        """What a level rests on, in words."""
+        names = ("dens", "first rib", "last rib", "sacrum", "level given by a person")
+        flags = (self.dens, self.first_rib, self.last_rib, self.sacrum, self.told)
+        seen = [name for name, flag in zip(names, flags, strict=True) if flag]
+        if not seen:
+            return ()
+        own = {ref.series_id for ref in bones}
+        shown = {ref.series_id for refs in self.at for ref in refs}
+        elsewhere = "" if own & shown else " in another volume"
+        return (f"seen{elsewhere}: {', '.join(seen)}", *self._assumed(level))
+
+    def _assumed(self, level: str) -> tuple[str, ...]:
+        above, below = self.dens or self.first_rib, self.sacrum
+        if self.told or (level[0] == "C" and above) or (level[0] == "T" and above):
+            return ()
+        if level[0] == "T":
+            return ("12 thoracic vertebrae assumed: the first rib is not in view",)
+        if self.last_rib:
+            return () if above or below else ("12 thoracic vertebrae assumed: only the last rib is in view",)
+        return ("5 lumbar vertebrae assumed: no rib is in view",) if below and not above else ()
+
+
+def landmarks_of(row: Row) -> Landmarks:
+    """Find the landmarks of a row."""
+    signs, members = row.chain.signs, row.members
+    dens = [i for i, s in enumerate(signs) if (s.dens or 0.0) >= _SEEN]
+    first, last = [], []
+    for i, (above, below) in enumerate(zip(signs, signs[1:], strict=False)):
+        if above.rib is not None and below.rib is not None:
+            if above.rib < _SEEN <= below.rib:
+                first.append(i + 1)
+            if below.rib < _SEEN <= above.rib:
+                last.append(i)
+    near = np.flatnonzero(np.isfinite(row.chain.sacrum_mm))
+    sacrum = [int(near[np.argmin(row.chain.sacrum_mm[near])])] if near.size else []
+    told = [i for i, s in enumerate(signs) if s.told]
+    shown = sorted({*dens, *first, *last, *sacrum, *told})
+    return Landmarks(
+        bool(dens), bool(first), bool(last), bool(sacrum), bool(told), tuple(members[i] for i in shown)
+    )
