@@ -6,11 +6,9 @@ numbering benchmark runs on the others. All scans of a patient are on one side.
 
 from __future__ import annotations
 
-import csv
 import gzip
 import hashlib
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +20,9 @@ from numpy.typing import NDArray
 from osteotrace.model.label_schemes import VERTEBRAE
 
 KEYPOINTS = "keypoints_ground_truth.json.gz"
-LANDMARKS = "landmarks.csv"
 _PARTS = ("Training", "Validation")
-_VERSE_COLUMNS = (*(v for v in VERTEBRAE if v[0] in "CTL" and v != "T13"), "T13")
 _HELD_OUT_OF_4 = 0
+_UNNAMED_MM = 55.0  # two neighbours that are farther apart have a vertebra between them
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,10 +58,27 @@ def is_held_out(patient: str) -> bool:
 
 
 def point_spines(data: Path) -> tuple[PointSpine, ...]:
-    """All spines of the large set under a folder, and from the other sets those with a T13."""
-    spines = [s for path in sorted(data.rglob(KEYPOINTS)) for s in _keypoints(path)]
-    others = [s for path in sorted(data.rglob(LANDMARKS)) for s in _landmarks(path)]
-    return (*spines, *{s.patient: s for s in others if s.variant == "T13"}.values())
+    """All spines of the large set under a folder.
+
+    That set has no name for a T13 and leaves it out, so that T12 and L1 stand two distances apart; it is put in
+    the middle. A spine with such a gap elsewhere is left out.
+    """
+    found = [s for path in sorted(data.rglob(KEYPOINTS)) for s in _keypoints(path)]
+    return tuple(spine for spine in map(_with_unnamed_t13, found) if not _gaps(spine).size)
+
+
+def _gaps(spine: PointSpine) -> NDArray[np.intp]:
+    return np.flatnonzero(np.linalg.norm(np.diff(spine.points, axis=0), axis=1) > _UNNAMED_MM)
+
+
+def _with_unnamed_t13(spine: PointSpine) -> PointSpine:
+    gaps = _gaps(spine)
+    if gaps.size != 1 or spine.levels[gaps[0] : gaps[0] + 2] != ("T12", "L1"):
+        return spine
+    below = int(gaps[0]) + 1
+    points = np.insert(spine.points, below, spine.points[below - 1 : below + 1].mean(axis=0), axis=0)
+    levels = (*spine.levels[:below], "T13", *spine.levels[below:])
+    return PointSpine(spine.scan, spine.patient, levels, points)
 
 
 def _keypoints(path: Path) -> Iterator[PointSpine]:
@@ -95,15 +109,6 @@ def _patient_of_path(source: str) -> str:
         return source.split("/")[2]
     name = source.rsplit("/", 1)[-1].split(".", 1)[0]
     return name if name.startswith("PANCREAS") else name.split("_", 1)[0]
-
-
-def _landmarks(path: Path) -> Iterator[PointSpine]:
-    with path.open(newline="") as stream:
-        for name, *numbers in csv.reader(stream):
-            values = [float(n) for n in numbers]
-            places = [values[i : i + 3] for i in range(0, len(values), 3)]
-            found = {v: p for v, p in zip(_VERSE_COLUMNS, places, strict=False) if not math.isnan(p[0])}
-            yield _spine(name, f"sub-{name.split('_', 1)[0].lower()}", found)
 
 
 def _spine(scan: str, patient: str, found: dict[str, list[float]]) -> PointSpine:

@@ -160,7 +160,7 @@ def detected(spine: PointSpine, part: range, kind: str, way: str, rng: np.random
     if way in ("settling", "unseen") or (way == "half" and not _shows_sacrum(spine, part)):
         ribs = [_rib(level, spine.levels, rng) for level in levels]
         dens = [float(rng.random() < DENS_SEEN) if level == "C2" else 0.0 for level in levels]
-    surety = list(rng.uniform(0.8, 1.0, len(levels)))
+    surety = list(rng.uniform(0.9, 1.0, len(levels)))
     if len(levels) > LEAST and rng.random() < MISSED_SHARE:
         lost = int(rng.integers(1, len(levels) - 1))
         for column in (levels, places, ribs, dens, surety):
@@ -185,7 +185,7 @@ def _rib(level: str, levels: Sequence[str], rng: np.random.Generator) -> float:
     thoracic = [v for v in levels if v[0] == "T"]
     is_last = bool(thoracic) and level == thoracic[-1]
     chance = (LAST_RIB_SEEN if is_last else RIB_SEEN) if level[0] == "T" else RIB_FALSE
-    return 0.95 if rng.random() < chance else 0.05
+    return 0.99 if rng.random() < chance else 0.01
 
 
 def _anatomy(

@@ -319,5 +319,5 @@ def _log_normal(off: FloatArray, deviation: FloatArray) -> FloatArray:
 
 def _log_extra(confidence: float, settings: Settings) -> float:
     """Log of the probability density that a detection is no vertebra and lies where it lies."""
-    probability = np.clip(1.0 - confidence, settings.extra_probability_min, 0.5)
+    probability = np.clip(1.0 - confidence, settings.extra_probability_min, 0.9)
     return float(np.log(probability / _EXTRA_REACH_MM))

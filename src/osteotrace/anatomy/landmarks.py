@@ -34,9 +34,20 @@ class Landmarks:
     at: tuple[tuple[BoneRef, ...], ...]
 
     @property
-    def any(self) -> bool:
-        """Whether there is one."""
-        return self.dens or self.first_rib or self.last_rib or self.sacrum or self.told
+    def lacking(self) -> str:
+        """Why no level can be certain, in words; empty where the landmarks can settle it.
+
+        Counting needs both ends: from above the dens or the first rib, or else the last rib and the sacrum.
+        The sacrum alone leaves open whether there are four, five or six lumbar vertebrae, the last rib alone
+        whether it is the eleventh, twelfth or thirteenth; each is otherwise in several of a hundred people.
+        """
+        if self.told or self.dens or self.first_rib or (self.last_rib and self.sacrum):
+            return ""
+        if self.sacrum:
+            return "5 lumbar vertebrae assumed: no last rib in view"
+        if self.last_rib:
+            return "12 thoracic vertebrae assumed: neither first rib nor sacrum in view"
+        return "no landmark in view: level from the spacing and the curve of the spine alone"
 
     def reach(self, bones: Sequence[BoneRef], doubtful: frozenset[str]) -> bool:
         """Whether a vertebra shares a volume, or a group of well aligned volumes, with a landmark."""
@@ -54,17 +65,9 @@ class Landmarks:
         own = {ref.series_id for ref in bones}
         shown = {ref.series_id for refs in self.at for ref in refs}
         elsewhere = "" if own & shown else " in another volume"
-        return (f"seen{elsewhere}: {', '.join(seen)}", *self._assumed(level))
-
-    def _assumed(self, level: str) -> tuple[str, ...]:
-        above, below = self.dens or self.first_rib, self.sacrum
-        if self.told or (level[0] == "C" and above) or (level[0] == "T" and above):
-            return ()
-        if level[0] == "T":
-            return ("12 thoracic vertebrae assumed: the first rib is not in view",)
-        if self.last_rib:
-            return () if above or below else ("12 thoracic vertebrae assumed: only the last rib is in view",)
-        return ("5 lumbar vertebrae assumed: no rib is in view",) if below and not above else ()
+        thoracic = level[0] == "T" and not (self.told or self.dens or self.first_rib)
+        assumed = ("12 thoracic vertebrae assumed: first rib not in view",) if thoracic and self.sacrum else ()
+        return (f"seen{elsewhere}: {', '.join(seen)}", *assumed)
 
 
 def landmarks_of(row: Row) -> Landmarks:

@@ -198,8 +198,8 @@ def _certainty(probability: float, settings: Settings) -> Certainty:
 def _limits(row: Row, index: int, level: str, seen: Landmarks) -> tuple[str, ...]:
     """Why a level cannot be certain, however probable it is."""
     limits = []
-    if not seen.any:
-        limits.append("no landmark in view: level from the spacing and the curve of the spine alone")
+    if seen.lacking:
+        limits.append(seen.lacking)
     elif not seen.reach(row.members[index], row.doubtful):
         limits.append("the landmarks are in a volume whose alignment is doubtful")
     others = {declared for declared, _ in row.chain.signs[index].declared} - {level}

@@ -22,6 +22,7 @@ _NUMBERS: Final = (
     "rib_seen_probability",
     "last_rib_seen_probability",
     "rib_false_probability",
+    "cervical_rib_probability",
     "dens_seen_probability",
     "dens_false_probability",
     "sacrum_distance_mm",
@@ -66,6 +67,7 @@ class Settings:
     rib_seen_probability: float
     last_rib_seen_probability: float
     rib_false_probability: float
+    cervical_rib_probability: float
     dens_seen_probability: float
     dens_false_probability: float
     sacrum_distance_mm: float

@@ -8,11 +8,11 @@ from typing import Final
 import numpy as np
 
 from osteotrace.anatomy.settings import Settings
-from osteotrace.anatomy.spine_prior import Spine
+from osteotrace.anatomy.spine_prior import CERVICAL, Spine
 from osteotrace.space import FloatArray
 
 _NEVER: Final = -np.inf
-_SURE: Final = 0.98  # no detector is surer
+_SURE: Final = 0.995  # no detector is surer
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,7 @@ def log_signs(signs: Signs, spine: Spine, settings: Settings) -> FloatArray:
 def _rib_probability(spine: Spine, settings: Settings) -> FloatArray:
     """That a rib is seen, per level."""
     probability = np.full(len(spine.levels), settings.rib_false_probability)
+    probability[:CERVICAL] = settings.cervical_rib_probability
     thoracic = np.array([level[0] == "T" for level in spine.levels])
     probability[thoracic] = settings.rib_seen_probability
     probability[spine.levels.index(f"T{spine.thoracic}")] = settings.last_rib_seen_probability

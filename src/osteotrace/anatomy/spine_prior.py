@@ -14,6 +14,7 @@ from osteotrace.anatomy.settings import Settings
 from osteotrace.space import FloatArray
 
 CERVICAL: Final = 7
+USUAL_COUNT: Final = (12, 5)
 
 _FILE: Final = "spine_prior.toml"
 
@@ -55,8 +56,7 @@ def spines(settings: Settings) -> tuple[Spine, ...]:
 
 def _spine(thoracic: int, lumbar: int, share: float, settings: Settings) -> Spine:
     levels = levels_of(thoracic, lumbar)
-    steps = np.array([_step(a, b) for a, b in zip(levels, levels[1:], strict=False)])
-    distance, deviation = steps[:, 0], steps[:, 0] * steps[:, 1]
+    distance, deviation = _steps(levels)
     unknown = (settings.last_bend_deg, settings.last_bend_deviation_deg)
     table = _statistics()["bend"]
     bends = np.array([table.get(v, unknown if v == "L5" else (np.nan, np.nan))[:2] for v in levels])
@@ -82,20 +82,23 @@ def levels_of(thoracic: int, lumbar: int) -> tuple[str, ...]:
     )
 
 
-def _step(upper: str, lower: str) -> tuple[float, float]:
-    """Mean distance of two neighbours, mm, and its relative deviation.
+def _steps(levels: tuple[str, ...]) -> tuple[FloatArray, FloatArray]:
+    """Distances of neighbours and their standard deviations, mm.
 
-    Where a spine has neighbours that a usual one has not, the two usual distances nearby are averaged.
+    Nobody has measured many spines of unusual count. The vertebra under the last rib may look like an L1, as
+    it is called, or like the vertebra that has this number from above in other people: the mean of both is
+    taken, and their difference widens the deviation.
     """
-    table = _statistics()["spacing"]
-    around = {
-        "T11-L1": ("T11", "T12"),
-        "T12-T13": ("T11", "T12"),
-        "T13-L1": ("T12", "T12"),
-        "L5-L6": ("L4", "L4"),
-    }
-    first, second = (table[v] for v in around.get(f"{upper}-{lower}", (upper, upper)))
-    return (first[0] + second[0]) / 2, max(first[1], second[1])
+    usual = levels_of(*USUAL_COUNT)
+    known = {level: _statistics()["spacing"][level][:2] for level in usual[:-1]}
+    known |= {"T13": known["T12"], "L5": known["L4"]}
+    called = np.array([known[level] for level in levels[:-1]])
+    counted = np.array([known[level] for level in (*usual, "L5")[: len(levels) - 1]])
+    if levels == usual:
+        counted = called
+    distance = (called[:, 0] + counted[:, 0]) / 2
+    relative = np.maximum(called[:, 1], counted[:, 1])
+    return distance, np.hypot(distance * relative, (called[:, 0] - counted[:, 0]) / 2)
 
 
 @cache
