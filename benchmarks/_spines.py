@@ -9,8 +9,9 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ KEYPOINTS = "keypoints_ground_truth.json.gz"
 _PARTS = ("Training", "Validation")
 _HELD_OUT_OF_4 = 0
 _UNNAMED_MM = 55.0  # two neighbours that are farther apart have a vertebra between them
+_MOST_OF_USUAL = 1.5  # of the median distance of two levels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,18 +63,34 @@ def point_spines(data: Path) -> tuple[PointSpine, ...]:
     """All spines of the large set under a folder.
 
     That set has no name for a T13 and leaves it out, so that T12 and L1 stand two distances apart; it is put in
-    the middle. A spine with such a gap elsewhere is left out.
+    the middle. A spine with an impossible distance elsewhere is left out: a vertebra or a label is missing.
     """
     found = [s for path in sorted(data.rglob(KEYPOINTS)) for s in _keypoints(path)]
-    return tuple(spine for spine in map(_with_unnamed_t13, found) if not _gaps(spine).size)
+    spines = [_with_unnamed_t13(spine) for spine in found]
+    usual = {pair: float(np.median(steps)) for pair, steps in _steps(spines).items()}
+    return tuple(spine for spine in spines if _is_possible(spine, usual))
 
 
-def _gaps(spine: PointSpine) -> NDArray[np.intp]:
-    return np.flatnonzero(np.linalg.norm(np.diff(spine.points, axis=0), axis=1) > _UNNAMED_MM)
+def _steps(spines: Sequence[PointSpine]) -> dict[tuple[str, str], list[float]]:
+    steps: dict[tuple[str, str], list[float]] = {}
+    for spine in spines:
+        for pair, step in zip(pairwise(spine.levels), _distances(spine), strict=True):
+            steps.setdefault(pair, []).append(float(step))
+    return steps
+
+
+def _is_possible(spine: PointSpine, usual: Mapping[tuple[str, str], float]) -> bool:
+    expected = np.array([usual[pair] for pair in pairwise(spine.levels)])
+    share = _distances(spine) / expected
+    return bool((share < _MOST_OF_USUAL).all() and (share > 1 / _MOST_OF_USUAL).all())
+
+
+def _distances(spine: PointSpine) -> NDArray[np.float64]:
+    return np.asarray(np.linalg.norm(np.diff(spine.points, axis=0), axis=1))
 
 
 def _with_unnamed_t13(spine: PointSpine) -> PointSpine:
-    gaps = _gaps(spine)
+    gaps = np.flatnonzero(_distances(spine) > _UNNAMED_MM)
     if gaps.size != 1 or spine.levels[gaps[0] : gaps[0] + 2] != ("T12", "L1"):
         return spine
     below = int(gaps[0]) + 1

@@ -160,7 +160,7 @@ def detected(spine: PointSpine, part: range, kind: str, way: str, rng: np.random
     if way in ("settling", "unseen") or (way == "half" and not _shows_sacrum(spine, part)):
         ribs = [_rib(level, spine.levels, rng) for level in levels]
         dens = [float(rng.random() < DENS_SEEN) if level == "C2" else 0.0 for level in levels]
-    surety = list(rng.uniform(0.9, 1.0, len(levels)))
+    surety = list(rng.uniform(0.95, 1.0, len(levels)))
     if len(levels) > LEAST and rng.random() < MISSED_SHARE:
         lost = int(rng.integers(1, len(levels) - 1))
         for column in (levels, places, ribs, dens, surety):

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osteotrace.anatomy.settings import Settings
-from osteotrace.anatomy.signs import Signs, log_signs
+from osteotrace.anatomy.signs import Signs, log_signs, log_signs_of_none
 from osteotrace.anatomy.spine_prior import Spine
 from osteotrace.space import FloatArray
 
@@ -35,6 +35,8 @@ _SIZES: Final = np.linspace(-3.0, 3.0, 13)  # standard deviations
 _MOST_MISSED: Final = 2  # in a row
 _MOST_EXTRA: Final = 2  # in a row
 _EXTRA_REACH_MM: Final = 60.0  # a detection that is no vertebra lies anywhere on this length
+_MOST_DOUBTED: Final = 0.9
+_WHOLE_TURN_DEG: Final = 360.0
 _SACRUM_FLOOR: Final = float(np.log(1e-4))  # what was taken for a sacrum may be none
 
 
@@ -182,7 +184,7 @@ class _Pass:
     @classmethod
     def of(cls, chain: Chain, spine: Spine, size: FloatArray, settings: Settings) -> _Pass:
         n = len(chain.signs)
-        extra = np.array([_log_extra(s.confidence, settings) for s in chain.signs])
+        extra = np.array([_log_extra(s, settings) for s in chain.signs])
         model = _Model(chain, spine, _Steps.of(spine), size, extra, settings)
         at, end = [model.at(i) for i in range(n)], np.array([model.end(i) for i in range(n)])
         near = [(j, i) for i in range(n) for j in range(max(0, i - 1 - _MOST_EXTRA), i)]
@@ -236,15 +238,10 @@ class _Model:
         """Log likelihood of what was seen at a detection, and of its being a vertebra."""
         s, chain = self.settings, self.chain
         signs = log_signs(chain.signs[i], self.spine, s)[:, :, None] + np.zeros((2, *self._shape))
-        signs += np.log1p(-np.exp(self.extra[i]) * _EXTRA_REACH_MM)
+        signs += np.log1p(-_extra_probability(chain.signs[i].confidence, s))
         signs[1] += np.log(s.block_probability)
-        around = [chain.gap_mm[j, j + 1] for j in (i - 1, i) if 0 <= j < len(chain.signs) - 1]
-        if np.isfinite(chain.bend_deg[i]) and around:
-            noise = np.degrees(self._error * np.sqrt(6.0) / np.mean(around))
-            deviation = np.hypot(self.spine.bend_deviation_deg[:, None], noise)
-            fit = _log_normal(chain.bend_deg[i] - self.spine.bend_deg[:, None], deviation)
-            # Against the mean over the levels: a level whose bend is not known is neither favoured nor not.
-            signs[0] += s.bend_weight * np.nan_to_num(fit - np.nanmean(fit, axis=0))
+        if np.isfinite(chain.bend_deg[i]):
+            signs[0] += s.bend_weight * self._bend(i)
         height = chain.signs[i].height_mm
         if height is not None:
             signs += self._height(height)
@@ -289,6 +286,24 @@ class _Model:
     def _error(self) -> FloatArray:
         return np.tile(np.array(self.settings.place_errors_mm), self.size.size)
 
+    def _bend(self, i: int) -> FloatArray:
+        """Log likelihood of a bend, against the mean over the levels: where a bend is unknown it tells nothing.
+
+        It is measured between the neighbours in the row, whatever they are; if one is no vertebra, any bend
+        is possible.
+        """
+        s, around, spine = self.settings, slice(i - 1, i + 2), self.spine
+        known = np.isfinite(spine.bend_deg)
+        noise = np.degrees(self._error * np.sqrt(6.0) / np.diag(self.chain.gap_mm[i - 1 :, i:])[:2].mean())
+        deviation = np.hypot(spine.bend_deviation_deg[known, None], noise)
+        false = [_extra_probability(signs.confidence, s) for signs in self.chain.signs[around]]
+        stray = min(s.outlier_probability + sum(false), 0.99)
+        usual = np.log1p(-stray) + _log_normal(self.chain.bend_deg[i] - spine.bend_deg[known, None], deviation)
+        fit = np.logaddexp(usual, np.log(stray / _WHOLE_TURN_DEG))
+        found = np.zeros(self._shape)
+        found[known] = fit - fit.mean(axis=0)
+        return found
+
     def _height(self, height: float) -> FloatArray:
         """Log likelihood of the height of a body: a block is as high as its two bodies and the disc."""
         s = self.settings
@@ -317,7 +332,11 @@ def _log_normal(off: FloatArray, deviation: FloatArray) -> FloatArray:
     return np.asarray(-0.5 * (off / deviation) ** 2 - np.log(deviation * np.sqrt(2 * np.pi)))
 
 
-def _log_extra(confidence: float, settings: Settings) -> float:
-    """Log of the probability density that a detection is no vertebra and lies where it lies."""
-    probability = np.clip(1.0 - confidence, settings.extra_probability_min, 0.9)
-    return float(np.log(probability / _EXTRA_REACH_MM))
+def _extra_probability(confidence: float, settings: Settings) -> float:
+    return float(np.clip(1.0 - confidence, settings.extra_probability_min, _MOST_DOUBTED))
+
+
+def _log_extra(signs: Signs, settings: Settings) -> float:
+    """Log of the probability density that a detection is no vertebra, lies where it lies and looks as it does."""
+    place = np.log(_extra_probability(signs.confidence, settings) / _EXTRA_REACH_MM)
+    return float(place + log_signs_of_none(signs, settings))

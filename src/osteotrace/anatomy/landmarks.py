@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -70,20 +71,22 @@ class Landmarks:
         return (f"seen{elsewhere}: {', '.join(seen)}", *assumed)
 
 
-def landmarks_of(row: Row) -> Landmarks:
-    """Find the landmarks of a row."""
+def landmarks_of(row: Row, is_vertebra: Sequence[bool]) -> Landmarks:
+    """Find the landmarks of a row, detections left out that are no vertebrae."""
+    kept = [i for i, is_one in enumerate(is_vertebra) if is_one]
     signs, members = row.chain.signs, row.members
-    dens = [i for i, s in enumerate(signs) if (s.dens or 0.0) >= _SEEN]
+    dens = [i for i in kept if (signs[i].dens or 0.0) >= _SEEN]
     first, last = [], []
-    for i, (above, below) in enumerate(zip(signs, signs[1:], strict=False)):
-        if above.rib is not None and below.rib is not None:
-            if above.rib < _SEEN <= below.rib:
-                first.append(i + 1)
-            if below.rib < _SEEN <= above.rib:
-                last.append(i)
+    for above, below in pairwise(kept):
+        upper, lower = signs[above].rib, signs[below].rib
+        if upper is not None and lower is not None:
+            if upper < _SEEN <= lower:
+                first.append(below)
+            if lower < _SEEN <= upper:
+                last.append(above)
     near = np.flatnonzero(np.isfinite(row.chain.sacrum_mm))
     sacrum = [int(near[np.argmin(row.chain.sacrum_mm[near])])] if near.size else []
-    told = [i for i, s in enumerate(signs) if s.told]
+    told = [i for i in kept if signs[i].told]
     shown = sorted({*dens, *first, *last, *sacrum, *told})
     return Landmarks(
         bool(dens), bool(first), bool(last), bool(sacrum), bool(told), tuple(members[i] for i in shown)

@@ -160,7 +160,7 @@ def _is_upside_down(row: Row, settings: Settings) -> bool:
 def _numbered(
     row: Row, levels: Sequence[Mapping[str, float]], settings: Settings
 ) -> tuple[NumberedVertebra, ...]:
-    seen = landmarks_of(row)
+    seen = landmarks_of(row, [sum(table.values()) > 0.5 for table in levels])  # noqa
     return tuple(_vertebra(row, index, table, seen, settings) for index, table in enumerate(levels))
 
 

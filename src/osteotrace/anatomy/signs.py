@@ -64,6 +64,18 @@ def log_signs(signs: Signs, spine: Spine, settings: Settings) -> FloatArray:
     return found
 
 
+def log_signs_of_none(signs: Signs, settings: Settings) -> float:
+    """Log likelihood of the signs where there is no vertebra: -inf for what a person named."""
+    if signs.told:
+        return _NEVER
+    found = 0.0
+    if signs.rib is not None:
+        found += float(_seen(signs.rib, np.array(settings.rib_false_probability)))
+    if signs.dens is not None:
+        found += float(_seen(signs.dens, np.array(settings.dens_false_probability)))
+    return found
+
+
 def _rib_probability(spine: Spine, settings: Settings) -> FloatArray:
     """That a rib is seen, per level."""
     probability = np.full(len(spine.levels), settings.rib_false_probability)
