@@ -39,7 +39,7 @@ from osteotrace.model.criteria import load_criteria
 from osteotrace.space import Grid
 
 WAYS = ("none", "half", "settling")
-LEAST = 3  # vertebrae of a part
+LEAST = 5  # vertebrae of a part: the smallest field of view of a spine exam
 PLACE_ERROR_MM = (1.0, 3.0)
 MISSED_SHARE, EXTRA_SHARE = 0.15, 0.15
 RIB_SEEN, LAST_RIB_SEEN, RIB_FALSE, DENS_SEEN = 0.98, 0.95, 0.005, 0.97

@@ -241,7 +241,7 @@ class _Model:
         signs += np.log1p(-_extra_probability(chain.signs[i].confidence, s))
         signs[1] += np.log(s.block_probability)
         if np.isfinite(chain.bend_deg[i]):
-            signs[0] += s.bend_weight * self._bend(i)
+            signs[0] += self._bend(i)
         height = chain.signs[i].height_mm
         if height is not None:
             signs += self._height(height)
@@ -254,7 +254,7 @@ class _Model:
         variance = at.variance_mm2[..., None] * np.exp(2 * self._size) + 2 * self._error**2
         fit = self._distance(self.chain.gap_mm[j, i] - mean, variance)
         cost = at.missed * np.log(s.missed_probability) + self.extra[j + 1 : i].sum()
-        return s.spacing_weight * fit + cost[:, None, None]
+        return fit + cost[:, None, None]
 
     def end(self, i: int) -> FloatArray:
         """Log likelihood of detection i being the last vertebra, shape (2, n, size x error)."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -23,6 +22,8 @@ class Landmarks:
     ----------
     dens, first_rib, last_rib, sacrum, told : bool
         Which were seen. A rib is the first or last only where the next vertebra was seen to have none.
+    odd : tuple of str
+        Ribs that do not fit the most probable levels.
     at : tuple of tuple of BoneRef
         The vertebrae that show them.
     """
@@ -32,6 +33,7 @@ class Landmarks:
     last_rib: bool
     sacrum: bool
     told: bool
+    odd: tuple[str, ...]
     at: tuple[tuple[BoneRef, ...], ...]
 
     @property
@@ -71,23 +73,62 @@ class Landmarks:
         return (f"seen{elsewhere}: {', '.join(seen)}", *assumed)
 
 
-def landmarks_of(row: Row, is_vertebra: Sequence[bool]) -> Landmarks:
-    """Find the landmarks of a row, detections left out that are no vertebrae."""
-    kept = [i for i, is_one in enumerate(is_vertebra) if is_one]
+def landmarks_of(row: Row, levels: Sequence[str | None]) -> Landmarks:
+    """Find the landmarks of a row.
+
+    Parameters
+    ----------
+    levels : sequence of str or None
+        Most probable level of each detection; None where it is no vertebra.
+    """
     signs, members = row.chain.signs, row.members
+    kept = [i for i, level in enumerate(levels) if level is not None]
     dens = [i for i in kept if (signs[i].dens or 0.0) >= _SEEN]
-    first, last = [], []
-    for above, below in pairwise(kept):
-        upper, lower = signs[above].rib, signs[below].rib
-        if upper is not None and lower is not None:
-            if upper < _SEEN <= lower:
-                first.append(below)
-            if lower < _SEEN <= upper:
-                last.append(above)
+    first, last = _ends_of_ribs(kept, [signs[i].rib for i in kept])
     near = np.flatnonzero(np.isfinite(row.chain.sacrum_mm))
     sacrum = [int(near[np.argmin(row.chain.sacrum_mm[near])])] if near.size else []
     told = [i for i in kept if signs[i].told]
-    shown = sorted({*dens, *first, *last, *sacrum, *told})
+    odd = []
+    if first is not None and levels[first] != "T1":
+        odd.append(f"the first rib seems to be at {levels[first]}")
+    if last is not None and levels[kept[kept.index(last) + 1]] != "L1":
+        odd.append(f"the last rib seems to be at {levels[last]}")
+    ribs = [i for i in (first, last) if i is not None]
     return Landmarks(
-        bool(dens), bool(first), bool(last), bool(sacrum), bool(told), tuple(members[i] for i in shown)
+        dens=bool(dens),
+        first_rib=first is not None,
+        last_rib=last is not None,
+        sacrum=bool(sacrum),
+        told=bool(told),
+        odd=tuple(odd),
+        at=tuple(members[i] for i in sorted({*dens, *ribs, *sacrum, *told})),
     )
+
+
+def _ends_of_ribs(at: Sequence[int], ribs: Sequence[float | None]) -> tuple[int | None, int | None]:
+    """Vertebrae with the first and the last rib; None where the next vertebra was not seen to have none.
+
+    The longest run of ribs counts, a single vertebra in it that seems to have none left aside.
+    """
+    has = [rib is not None and rib >= _SEEN for rib in ribs]
+    closed = [
+        here or (0 < i < len(has) - 1 and has[i - 1] and has[i + 1]) for i, here in enumerate(has)
+    ]
+    runs = [(len(run), run) for run in _runs(closed)]
+    if not runs:
+        return None, None
+    run = max(runs, key=lambda item: item[0])[1]
+    above, below = run[0] - 1, run[-1] + 1
+    first = at[run[0]] if above >= 0 and ribs[above] is not None else None
+    last = at[run[-1]] if below < len(at) and ribs[below] is not None else None
+    return first, last
+
+
+def _runs(flags: Sequence[bool]) -> list[list[int]]:
+    runs: list[list[int]] = []
+    for i, flag in enumerate(flags):
+        if flag and i and flags[i - 1]:
+            runs[-1].append(i)
+        elif flag:
+            runs.append([i])
+    return runs

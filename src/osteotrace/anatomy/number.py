@@ -160,33 +160,37 @@ def _is_upside_down(row: Row, settings: Settings) -> bool:
 def _numbered(
     row: Row, levels: Sequence[Mapping[str, float]], settings: Settings
 ) -> tuple[NumberedVertebra, ...]:
-    seen = landmarks_of(row, [sum(table.values()) > 0.5 for table in levels])  # noqa
+    seen = landmarks_of(row, [_best(table) for table in levels])
     return tuple(_vertebra(row, index, table, seen, settings) for index, table in enumerate(levels))
+
+
+def _best(table: Mapping[str, float]) -> str | None:
+    """The most probable level; None where "no vertebra" is more probable."""
+    level = max(table, key=lambda name: table[name])
+    return level if table[level] >= 1.0 - sum(table.values()) else None
 
 
 def _vertebra(
     row: Row, index: int, table: Mapping[str, float], seen: Landmarks, settings: Settings
 ) -> NumberedVertebra:
-    signs = row.chain.signs[index]
+    bones, told = row.members[index], row.chain.signs[index].told
+    best = _best(table)
+    if best is None:
+        return NumberedVertebra(bones, (), Certainty.UNCERTAIN, ("most probably not a vertebra",))
+    ranked = sorted(table.items(), key=lambda entry: -entry[1])
     possible = tuple(
-        Possible(level, float(min(probability, 1.0)))
-        for level, probability in sorted(table.items(), key=lambda entry: -entry[1])
+        Possible(level, min(probability, 1.0))
+        for level, probability in ranked
         if probability >= settings.alternative_probability
     )
-    if not possible or 1.0 - sum(table.values()) > possible[0].probability:
-        return NumberedVertebra(
-            row.members[index], (), Certainty.UNCERTAIN, ("most probably not a vertebra",)
-        )
-    reasons = [*seen.reasons(possible[0].level, row.members[index])]
-    certainty = _certainty(possible[0].probability, settings)
-    limits = _limits(row, index, possible[0].level, seen)
+    if told:
+        reasons: tuple[str, ...] = (f"a person says that it is {told}",)
+        return NumberedVertebra(bones, possible, Certainty.CERTAIN, reasons, overruled=True)
+    certainty = _certainty(table[best], settings)
+    limits = _limits(row, index, best, seen)
     if limits and certainty is Certainty.CERTAIN:
         certainty = Certainty.PROBABLE
-    if signs.told:
-        return NumberedVertebra(
-            row.members[index], possible, Certainty.CERTAIN, (f"a person says that it is {signs.told}",), True
-        )
-    return NumberedVertebra(row.members[index], possible, certainty, (*reasons, *limits))
+    return NumberedVertebra(bones, possible, certainty, (*seen.reasons(best, bones), *limits))
 
 
 def _certainty(probability: float, settings: Settings) -> Certainty:
@@ -202,6 +206,7 @@ def _limits(row: Row, index: int, level: str, seen: Landmarks) -> tuple[str, ...
         limits.append(seen.lacking)
     elif not seen.reach(row.members[index], row.doubtful):
         limits.append("the landmarks are in a volume whose alignment is doubtful")
+    limits += [] if seen.told else seen.odd
     others = {declared for declared, _ in row.chain.signs[index].declared} - {level}
     if others:
         limits.append(f"another program calls it {', '.join(sorted(others))}")
@@ -218,7 +223,7 @@ def _contradictions(
     for anatomy in anatomies:
         bones = {bone.id: bone for bone in anatomy.vertebrae if bone.declared_level}
         odd = [
-            f"{bone.declared_level} (more likely {max(table, key=lambda level: table[level])})"
+            f"{bone.declared_level} (more likely {_best(table)})"
             for refs, table in zip(row.members, levels, strict=True)
             for ref in refs
             if ref.series_id == anatomy.series_id
@@ -248,12 +253,11 @@ def _overruled(rows: Sequence[Row], posterior: Posterior, settings: Settings) ->
     for row, tables in zip(rows, without.levels, strict=True):
         for signs, refs, table in zip(row.chain.signs, row.members, tables, strict=True):
             if signs.told and table.get(signs.told, 0.0) < settings.contradiction_probability:
-                best = max(table, key=lambda level: table[level])
                 problems.append(
                     Problem(
                         Severity.INFO,
                         "level-overruled",
-                        f"a person says {signs.told} where what was seen says {best}",
+                        f"a person says {signs.told} where what was seen says {_best(table)}",
                         where=refs[0].series_id,
                     )
                 )

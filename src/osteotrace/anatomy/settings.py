@@ -34,8 +34,6 @@ _NUMBERS: Final = (
     "contradiction_probability",
     "same_vertebra_mm",
     "point_reach_mm",
-    "spacing_weight",
-    "bend_weight",
     "last_bend_deg",
     "last_bend_deviation_deg",
 )
@@ -79,8 +77,6 @@ class Settings:
     contradiction_probability: float
     same_vertebra_mm: float
     point_reach_mm: float
-    spacing_weight: float
-    bend_weight: float
     last_bend_deg: float
     last_bend_deviation_deg: float
 
