@@ -240,7 +240,7 @@ class _Model:
         signs = log_signs(chain.signs[i], self.spine, s)[:, :, None] + np.zeros((2, *self._shape))
         signs += np.log1p(-_extra_probability(chain.signs[i].confidence, s))
         signs[1] += np.log(s.block_probability)
-        if np.isfinite(chain.bend_deg[i]):
+        if np.isfinite(chain.bend_deg[i]) and not any(seen.cut for seen in chain.signs[i - 1 : i + 2]):
             signs[0] += self._bend(i)
         height = chain.signs[i].height_mm
         if height is not None:
@@ -252,6 +252,7 @@ class _Model:
         s, at = self.settings, self.steps
         mean = at.mean_mm[..., None] * np.exp(self._size)
         variance = at.variance_mm2[..., None] * np.exp(2 * self._size) + 2 * self._error**2
+        variance += s.cut_place_error_mm**2 * (self.chain.signs[j].cut + self.chain.signs[i].cut)
         fit = self._distance(self.chain.gap_mm[j, i] - mean, variance)
         cost = at.missed * np.log(s.missed_probability) + self.extra[j + 1 : i].sum()
         return fit + cost[:, None, None]

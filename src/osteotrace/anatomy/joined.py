@@ -113,10 +113,10 @@ def _row(group: Sequence[tuple[Anatomy, Route]], told: Mapping[BoneRef, str], re
         for bone in anatomy.bones
         if structure(bone.name).name == "sacrum" and np.isfinite(bone.centroid_mm).all()
     ]
-    per_series = {anatomy.series_id: len(usable(anatomy)) for anatomy, _ in group}
+    bones = {anatomy.series_id: usable(anatomy) for anatomy, _ in group}
     places = np.array([node.place for node in nodes])
     chain = Chain(
-        signs=tuple(_signs(node, per_series, told) for node in nodes),
+        signs=tuple(_signs(node, bones, told) for node in nodes),
         gap_mm=np.array([[_gap(a, b) for b in nodes] for a in nodes]),
         bend_deg=sagittal_bends_deg(places),
         sacrum_mm=np.array([_to_sacrum(node, sacra) for node in nodes]),
@@ -146,17 +146,24 @@ def _merge(nodes: list[_Node], anatomy: Anatomy, way: Route, reach_mm: float) ->
         node.places.append(places[i])
 
 
-def _signs(node: _Node, per_series: Mapping[str, int], told: Mapping[BoneRef, str]) -> Signs:
+def _signs(node: _Node, others: Mapping[str, Sequence[Bone]], told: Mapping[BoneRef, str]) -> Signs:
     bones = node.bones
     heights = [b.size_mm.height_mm for b in bones.values() if b.size_mm and b.size_mm.height_mm]
     return Signs(
         confidence=max(bone.confidence for bone in bones.values()),
         rib=_most_decided([bone.rib for bone in bones.values()]),
         dens=_most_decided([bone.dens for bone in bones.values()]),
-        declared=tuple((b.declared_level, 1 / per_series[s]) for s, b in bones.items() if b.declared_level),
+        declared=tuple((b.declared_level, 1 / len(others[s])) for s, b in bones.items() if b.declared_level),
         told=next((told[ref] for s, b in bones.items() if (ref := BoneRef(s, b.id)) in told), ""),
         height_mm=float(np.median(heights)) if heights else None,
+        cut=all(_is_cut(bone, others[s]) for s, bone in bones.items()),
     )
+
+
+def _is_cut(bone: Bone, others: Sequence[Bone]) -> bool:
+    """Whether the field of view may cut a vertebra across the spine: the first and the last of a volume."""
+    heights = [other.centroid_mm[2] for other in others]
+    return bone.touches_edge and bone.centroid_mm[2] in (min(heights), max(heights))
 
 
 def _most_decided(values: Sequence[float | None]) -> float | None:

@@ -89,9 +89,9 @@ def landmarks_of(row: Row, levels: Sequence[str | None]) -> Landmarks:
     sacrum = [int(near[np.argmin(row.chain.sacrum_mm[near])])] if near.size else []
     told = [i for i in kept if signs[i].told]
     odd = []
-    if first is not None and levels[first] != "T1":
+    if first is not None and _parts(levels, kept, kept.index(first) - 1) != "CT":
         odd.append(f"the first rib seems to be at {levels[first]}")
-    if last is not None and levels[kept[kept.index(last) + 1]] != "L1":
+    if last is not None and _parts(levels, kept, kept.index(last)) != "TL":
         odd.append(f"the last rib seems to be at {levels[last]}")
     ribs = [i for i in (first, last) if i is not None]
     return Landmarks(
@@ -103,6 +103,11 @@ def landmarks_of(row: Row, levels: Sequence[str | None]) -> Landmarks:
         odd=tuple(odd),
         at=tuple(members[i] for i in sorted({*dens, *ribs, *sacrum, *told})),
     )
+
+
+def _parts(levels: Sequence[str | None], kept: Sequence[int], first: int) -> str:
+    """Parts of the spine of two neighbours in the row, as letters."""
+    return "".join((levels[i] or "-")[0] for i in kept[first : first + 2])
 
 
 def _ends_of_ribs(at: Sequence[int], ribs: Sequence[float | None]) -> tuple[int | None, int | None]:

@@ -165,9 +165,8 @@ def _numbered(
 
 
 def _best(table: Mapping[str, float]) -> str | None:
-    """The most probable level; None where "no vertebra" is more probable."""
-    level = max(table, key=lambda name: table[name])
-    return level if table[level] >= 1.0 - sum(table.values()) else None
+    """The most probable level; None where it is more probable that there is no vertebra at all."""
+    return max(table, key=lambda name: table[name]) if sum(table.values()) > 1 / 2 else None
 
 
 def _vertebra(
@@ -223,7 +222,7 @@ def _contradictions(
     for anatomy in anatomies:
         bones = {bone.id: bone for bone in anatomy.vertebrae if bone.declared_level}
         odd = [
-            f"{bone.declared_level} (more likely {_best(table)})"
+            f"{bone.declared_level} ({_best(table) or 'no vertebra'} is more likely)"
             for refs, table in zip(row.members, levels, strict=True)
             for ref in refs
             if ref.series_id == anatomy.series_id

@@ -16,6 +16,7 @@ _NUMBERS: Final = (
     "missed_probability",
     "extra_probability_min",
     "block_probability",
+    "cut_place_error_mm",
     "size_deviation",
     "outlier_probability",
     "outlier_factor",
@@ -59,6 +60,7 @@ class Settings:
     missed_probability: float
     extra_probability_min: float
     block_probability: float
+    cut_place_error_mm: float
     size_deviation: float
     outlier_probability: float
     outlier_factor: float

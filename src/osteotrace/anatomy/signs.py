@@ -32,6 +32,8 @@ class Signs:
         Level that a person gave, or empty.
     height_mm : float or None
         Of the body.
+    cut : bool
+        Whether every volume that shows it may cut it, so that its centre is not that of its body.
     """
 
     confidence: float
@@ -40,6 +42,7 @@ class Signs:
     declared: tuple[tuple[str, float], ...] = ()
     told: str = ""
     height_mm: float | None = None
+    cut: bool = False
 
 
 def log_signs(signs: Signs, spine: Spine, settings: Settings) -> FloatArray:

@@ -25,7 +25,7 @@ from osteotrace.space import FloatArray, Grid
 
 _SURE: Final = 0.97  # of a whole vertebra that another program outlined
 _CUT: Final = 0.8  # of one that the field of view may cut
-_SMALL: Final = 0.4  # of the usual volume in this image: a fragment
+_SLIVER: Final = 0.05  # of the usual volume in this image; less is hardly a vertebra
 
 
 def build(
@@ -53,7 +53,7 @@ def build(
         Vertebral bodies without their posterior parts, where the program tells.
     """
     own, structures = _renumbered(labels, meaning)
-    found = instances(own, grid)
+    found = instances(own, grid, [n for n, item in structures.items() if item.is_bone])
     vertebrae = {n: found[n] for n, item in structures.items() if item.kind == "vertebra"}
     ribs = frozenset(n for n, item in structures.items() if item.kind == "rib")
     has_ribs = any(name.startswith("rib ") for name in searched)
@@ -80,7 +80,7 @@ def _renumbered(
     labels: NDArray[np.integer[Any]], meaning: Mapping[int, Structure]
 ) -> tuple[NDArray[np.uint16], dict[int, Structure]]:
     """Labels 1, 2 ... in the order of the names given, without gaps; the sacrum in one piece."""
-    present = [int(n) for n in np.unique(labels) if int(n) in meaning]
+    present = [int(n) for n in np.flatnonzero(np.bincount(labels.ravel())) if int(n) in meaning]
     target: dict[int, int] = {}
     structures: dict[int, Structure] = {}
     sacrum = None
@@ -93,9 +93,10 @@ def _renumbered(
         else:
             target[label] = len(structures) + 1
             structures[target[label]] = item
-    values, inverse = np.unique(labels, return_inverse=True)
-    table = np.array([target.get(int(value), 0) for value in values], dtype=np.uint16)
-    return table[inverse].reshape(labels.shape), structures
+    table = np.zeros(int(labels.max()) + 1, dtype=np.uint16)
+    for label, n in target.items():
+        table[label] = n
+    return table[labels], structures
 
 
 def _vertebrae(
@@ -112,6 +113,7 @@ def _vertebrae(
     usual = float(np.median([len(item.points) for item in vertebrae.values()])) if vertebrae else 0.0
     bones = []
     for i, (n, axis) in enumerate(zip(order, axes(np.array([centres[n] for n in order])), strict=True), 1):
+        at_end = i in (1, len(order))
         item, body = vertebrae[n], inside[n]
         cranial = (float(axis[0]), float(axis[1]), float(axis[2]))
         whole = body is not None and body.any() and not item.touches_edge
@@ -121,7 +123,7 @@ def _vertebrae(
                 name="vertebra",
                 label=n,
                 centroid_mm=centres[n],
-                confidence=_confidence(item, usual),
+                confidence=_confidence(item, usual, at_end=at_end),
                 touches_edge=item.touches_edge,
                 size_mm=body_size(item.points[body], cranial, grid) if whole and body is not None else None,
                 orientation=Orientation(cranial) if len(order) > 1 else None,
@@ -132,10 +134,10 @@ def _vertebrae(
     return bones
 
 
-def _confidence(item: Instance, usual: float) -> float:
-    """A program gives none: less for what is in pieces, cut by the field of view, or a fragment."""
-    sure = (_CUT if item.touches_edge else _SURE) * item.largest_share
-    return float(sure * min(1.0, len(item.points) / (_SMALL * usual)))
+def _confidence(item: Instance, usual: float, *, at_end: bool) -> float:
+    """A program gives none: less for what is in pieces, cut across the spine, or a sliver."""
+    sure = (_CUT if item.touches_edge and at_end else _SURE) * item.largest_share
+    return float(sure * min(1.0, len(item.points) / (_SLIVER * usual)))
 
 
 def _other(item: Instance, structure: Structure) -> Bone:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,8 +15,7 @@ from osteotrace.space import FloatArray, Grid
 
 _CORE: Final = 0.6  # of the depth of the deepest voxel: what is left of a vertebra is the inside of its body
 _SACRUM_TOP_MM: Final = 30.0
-_RIB_REACH_MM: Final = 6.0  # between a rib and the vertebra that it joins
-_RIB_LEAST_MM3: Final = 60.0  # of rib within reach
+_RIB_REACH_MM: Final = 12.0  # from a rib, as programs outline it, to the vertebra that it joins
 _SIDE_MM: Final = 45.0  # lateral view that a rib needs to be seen
 _MIDDLE_MM: Final = 6.0  # radius of the column in which the height of a body is measured
 
@@ -45,11 +44,13 @@ class Instance:
     touches_edge: bool
 
 
-def instances(labels: NDArray[np.integer[Any]], grid: Grid) -> dict[int, Instance]:
-    """All labels above 0 of an image."""
+def instances(
+    labels: NDArray[np.integer[Any]], grid: Grid, wanted: Collection[int]
+) -> dict[int, Instance]:
+    """Those of the wanted labels that are in an image."""
     found = {}
     for label, box in enumerate(ndimage.find_objects(labels), 1):
-        if box is not None:
+        if box is not None and label in wanted:
             inside = labels[box] == label
             indices = np.argwhere(inside) + [side.start for side in box]
             parts, n = ndimage.label(inside, np.ones((3, 3, 3)))
@@ -125,46 +126,42 @@ def rib_signs(
 ) -> dict[int, float | None]:
     """Probability that a rib joins each vertebra, by label.
 
-    Each rib joins one vertebra, the one that it is next to with most of its voxels: a rib reaches the body
-    above as well, but lies along the transverse process of its own vertebra.
+    Each rib joins the vertebra that it is nearest to: a rib reaches the body above as well, but lies along the
+    transverse process of its own vertebra.
 
     Returns
     -------
     dict of int to float or None
         None where a rib could not have been seen: the field of view ends beside the vertebra, or cuts it.
     """
-    near = {label: _near(labels, grid, item, ribs) for label, item in vertebrae.items()}
+    near = {label: _distances(labels, grid, item, ribs) for label, item in vertebrae.items()}
     joined: dict[int, int] = dict.fromkeys(vertebrae, 0)
     for rib in ribs:
-        best = max(near, key=lambda label: near[label].get(rib, 0.0), default=None)
-        if best is not None and near[best].get(rib, 0.0) >= _RIB_LEAST_MM3:
+        best = min(near, key=lambda label: near[label].get(rib, np.inf), default=None)
+        if best is not None and rib in near[best]:
             joined[best] += 1
     return {
-        label: _rib_probability(joined[label], any(near[label].values()), _sees_sides(item, grid))
-        for label, item in vertebrae.items()
+        label: _rib_probability(joined[label], _sees_sides(item, grid)) for label, item in vertebrae.items()
     }
 
 
-def _near(
+def _distances(
     labels: NDArray[np.integer[Any]], grid: Grid, vertebra: Instance, ribs: frozenset[int]
 ) -> dict[int, float]:
-    """Volume of each rib within reach of a vertebra, mm³."""
+    """Distance of each rib within reach of a vertebra, mm."""
     margin = np.ceil(_RIB_REACH_MM / grid.spacing).astype(int)
     start = np.maximum(vertebra.indices.min(axis=0) - margin, 0)
     stop = np.minimum(vertebra.indices.max(axis=0) + margin + 1, grid.shape)
     box = labels[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
     distance = ndimage.distance_transform_edt(box != vertebra.label, sampling=grid.spacing)
-    reached, counts = np.unique(box[distance <= _RIB_REACH_MM], return_counts=True)
-    volume = grid.voxel_volume_mm3
-    return {int(n): count * volume for n, count in zip(reached, counts, strict=True) if int(n) in ribs}
+    nearest = {rib: float(distance[box == rib].min(initial=np.inf)) for rib in ribs & {*np.unique(box).tolist()}}
+    return {rib: least for rib, least in nearest.items() if least <= _RIB_REACH_MM}
 
 
-def _rib_probability(joined: int, beside: bool, sees_sides: bool) -> float | None:
+def _rib_probability(joined: int, sees_sides: bool) -> float | None:
     if joined:
         return 0.99 if joined > 1 else 0.95
-    if not sees_sides:
-        return None
-    return 0.3 if beside else 0.01
+    return 0.01 if sees_sides else None
 
 
 def _sees_sides(vertebra: Instance, grid: Grid) -> bool:

@@ -86,7 +86,7 @@ def from_label_map(
         raise RegionError(
             "the values are no labels", where=where, expected="whole numbers from 0", remedy="do not resample"
         )
-    present = [int(n) for n in np.unique(values) if n]
+    present = [int(n) for n in np.flatnonzero(np.bincount(values.ravel())) if n]
     meaning = scheme.structures_in(present)
     if present and not meaning:
         raise RegionError(
