@@ -62,8 +62,8 @@ def is_held_out(patient: str) -> bool:
 def point_spines(data: Path) -> tuple[PointSpine, ...]:
     """All spines of the large set under a folder.
 
-    That set has no name for a T13 and leaves it out, so that T12 and L1 stand two distances apart; it is put in
-    the middle. A spine with an impossible distance elsewhere is left out: a vertebra or a label is missing.
+    That set has no name for a T13 and leaves it out, so that T12 and L1 stand two distances apart; it is put
+    in the middle. A spine with an impossible distance elsewhere is left out: a vertebra or label is missing.
     """
     found = [s for path in sorted(data.rglob(KEYPOINTS)) for s in _keypoints(path)]
     spines = [_with_unnamed_t13(spine) for spine in found]

@@ -1,4 +1,4 @@
-"""Levels of vertebrae, inferred from their places and what is seen at them, against labelled points of real CT.
+"""Levels of vertebrae from their places and what is seen at them, against labelled points of real CT.
 
     python benchmarks/numbering.py --data DIR [--seed N] [--cases N]
 
@@ -9,19 +9,20 @@ shipped statistics; spines with an L6, a T13 or without a T12 never are.
 What is seen of landmarks is simulated, mistakes included, in three ways:
 
 - ``none``: nothing;
-- ``half``: the sacrum without a rib, as in a lumbar MR, or the last rib without sacrum and first rib. Both leave
-  open what several in a hundred people have otherwise: the honest answer is "probable";
+- ``half``: the sacrum without a rib, as in a lumbar MR, or the last rib without sacrum and first rib. Both
+  leave open what several in a hundred people have otherwise: the honest answer is "probable";
 - ``settling``: the dens or the first rib, or the last rib and the sacrum together.
 
-The spines with an unusual count are real ones with an L6 or without a T12, and spines with a T13: real ones and
-usual ones with a vertebra put in. They are shown in the same ways, ``settling`` always with the first rib or the
-dens. Without these, a T13 above five lumbar vertebrae looks exactly like a T12: nobody could tell. How often it is
-then called certain is counted apart (``unseen_variants``): in people it is rarer than 1 in 30.
+The spines with an unusual count are real ones with an L6, with a T13 or without a T12, and usual ones into
+which a T13 was put. They are shown in the same ways, ``settling`` always with the first rib or the dens.
+Without these, a T13 above five lumbar vertebrae looks exactly like a T12: nobody could tell. How often it is
+then called certain is counted apart (``unseen_variants``): such spines are rarer than one in thirty.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -46,6 +47,17 @@ RIB_SEEN, LAST_RIB_SEEN, RIB_FALSE, DENS_SEEN = 0.98, 0.95, 0.005, 0.97
 SACRUM_BELOW_MM = np.array([0.0, 8.0, -31.0])  # about the centre of its upper part, from the last body
 VARIANT_CASES = 30  # of each kind and way
 TRIES = 200
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detection:
+    """One vertebra as a detector finds it; the level is the truth, empty for a false one. Place: LPS mm."""
+
+    level: str
+    place: NDArray[np.float64]
+    surety: float
+    rib: float | None
+    dens: float | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,7 +93,9 @@ class Outcome:
 
 def main() -> None:
     """Measure and write the table and the JSON line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--cases", type=int, default=300)
@@ -108,17 +122,19 @@ def cases(spines: Sequence[PointSpine], n: int, rng: np.random.Generator) -> Ite
 
 
 def with_t13(spine: PointSpine) -> PointSpine:
-    """A usual spine with a vertebra more between T12 and L1: what is above moves up by the distance of the two."""
+    """A usual spine with a vertebra more between T12 and L1; what is above moves up by their distance."""
     first = spine.levels.index("L1")
     step = spine.points[first - 1] - spine.points[first]
     points = np.concatenate([spine.points[:first] + step, spine.points[first - 1 :]])
-    return PointSpine(spine.scan, spine.patient, (*spine.levels[:first], "T13", *spine.levels[first:]), points)
+    return PointSpine(
+        spine.scan, spine.patient, (*spine.levels[:first], "T13", *spine.levels[first:]), points
+    )
 
 
 def drawn(pool: Sequence[PointSpine], kind: str, way: str, rng: np.random.Generator) -> Case:
     """A random part of a random spine that shows what it should."""
     for _ in range(TRIES * len(pool)):
-        spine = pool[rng.integers(len(pool))]
+        spine = pool[int(rng.integers(len(pool)))]
         from_above = rng.random() < 0.5
         if len(spine.levels) <= LEAST:
             continue
@@ -133,7 +149,7 @@ def fits(spine: PointSpine, part: range, kind: str, way: str, *, from_above: boo
     """Whether a part of a spine shows the landmarks of a way, and no others; a variant has to be in it."""
     levels = spine.levels[part.start : part.stop]
     above = "C2" in levels or {"C7", "T1"} <= set(levels)
-    last_rib = any(a[0] == "T" and b[0] == "L" for a, b in zip(levels, levels[1:], strict=False))
+    last_rib = any(a[0] == "T" and b[0] == "L" for a, b in itertools.pairwise(levels))
     sacrum = part.stop == len(spine.levels) and levels[-1] in ("L5", "L6")
     is_usual = kind == "usual"
     if not (is_usual or (last_rib if kind != "L6" else "L6" in levels)):
@@ -151,30 +167,36 @@ def fits(spine: PointSpine, part: range, kind: str, way: str, *, from_above: boo
 
 def detected(spine: PointSpine, part: range, kind: str, way: str, rng: np.random.Generator) -> Case:
     """What a detector might find of a part."""
-    levels, points = list(spine.levels[part.start : part.stop]), spine.points[part.start : part.stop]
+    levels, points = spine.levels[part.start : part.stop], spine.points[part.start : part.stop]
     error = rng.uniform(*PLACE_ERROR_MM) / np.sqrt(3)
-    places = list(points + rng.normal(0, error, points.shape))
-    ribs: list[float | None] = [None] * len(levels)
-    dens: list[float | None] = [None] * len(levels)
-    # A variant that shows the last rib and the sacrum, but not where counting starts, is half shown as in an MR.
-    if way in ("settling", "unseen") or (way == "half" and not _shows_sacrum(spine, part)):
-        ribs = [_rib(level, spine.levels, rng) for level in levels]
-        dens = [float(rng.random() < DENS_SEEN) if level == "C2" else 0.0 for level in levels]
-    surety = list(rng.uniform(0.95, 1.0, len(levels)))
-    if len(levels) > LEAST and rng.random() < MISSED_SHARE:
-        lost = int(rng.integers(1, len(levels) - 1))
-        for column in (levels, places, ribs, dens, surety):
-            column.pop(lost)  # type: ignore[attr-defined]
+    sacrum = way != "none" and _shows_sacrum(spine, part)
+    looked = way in ("settling", "unseen") or (
+        way == "half" and not sacrum
+    )  # ribs are not seen beside a sacrum
+    found = [
+        Detection(
+            level,
+            place + rng.normal(0, error, 3),
+            float(rng.uniform(0.95, 1.0)),
+            _rib(level, spine.levels, rng) if looked else None,
+            float(level == "C2" and rng.random() < DENS_SEEN) if looked else None,
+        )
+        for level, place in zip(levels, points, strict=True)
+    ]
+    if rng.random() < MISSED_SHARE:
+        found.pop(int(rng.integers(1, len(found) - 1)))
     if rng.random() < EXTRA_SHARE:
-        after = int(rng.integers(0, len(levels) - 1))
-        spot = places[after] + rng.uniform(0.2, 0.8) * (places[after + 1] - places[after]) + rng.normal(0, 5, 3)
-        for column, value in ((levels, ""), (places, spot), (surety, rng.uniform(0.2, 0.7))):
-            column.insert(after + 1, value)  # type: ignore[attr-defined]
-        for signs in (ribs, dens):
-            signs.insert(after + 1, None)
-    sacrum = points[-1] + SACRUM_BELOW_MM + rng.normal(0, 5, 3)
-    shown = way != "none" and _shows_sacrum(spine, part)
-    return Case(kind, way, _anatomy(places, ribs, dens, surety, sacrum if shown else None), tuple(levels))
+        found.insert(*_extra(found, rng))
+    place = points[-1] + SACRUM_BELOW_MM + rng.normal(0, 5, 3) if sacrum else None
+    return Case(kind, way, _anatomy(found, place), tuple(item.level for item in found))
+
+
+def _extra(found: Sequence[Detection], rng: np.random.Generator) -> tuple[int, Detection]:
+    """Where in the row, and a detection that is no vertebra, between two that are."""
+    after = int(rng.integers(0, len(found) - 1))
+    here, there = found[after].place, found[after + 1].place
+    place = here + rng.uniform(0.2, 0.8) * (there - here) + rng.normal(0, 5, 3)
+    return after + 1, Detection("", place, float(rng.uniform(0.2, 0.7)), None, None)
 
 
 def _shows_sacrum(spine: PointSpine, part: range) -> bool:
@@ -188,16 +210,10 @@ def _rib(level: str, levels: Sequence[str], rng: np.random.Generator) -> float:
     return 0.99 if rng.random() < chance else 0.01
 
 
-def _anatomy(
-    places: Sequence[NDArray[np.float64]],
-    ribs: Sequence[float | None],
-    dens: Sequence[float | None],
-    surety: Sequence[float],
-    sacrum: NDArray[np.float64] | None,
-) -> Anatomy:
+def _anatomy(found: Sequence[Detection], sacrum: NDArray[np.float64] | None) -> Anatomy:
     bones = [
-        Bone(f"V{n}", "vertebra", n, _vector(place), float(sure), False, rib=rib, dens=tooth)
-        for n, (place, rib, tooth, sure) in enumerate(zip(places, ribs, dens, surety, strict=True), 1)
+        Bone(f"V{n}", "vertebra", n, _vector(item.place), item.surety, False, rib=item.rib, dens=item.dens)
+        for n, item in enumerate(found, 1)
     ]
     if sacrum is not None:
         bones.append(Bone("sacrum", "sacrum", len(bones) + 1, _vector(sacrum), 1.0, False))
@@ -213,7 +229,9 @@ def outcome(case: Case) -> Outcome:
     """Number a case and compare."""
     numbering = number([case.anatomy], (), Corrections(), load_criteria())
     found = [numbering.of("series", bone.id) for bone in case.anatomy.vertebrae]
-    pairs = [(vertebra, level) for vertebra, level in zip(found, case.truth, strict=True) if vertebra is not None]
+    pairs = [
+        (vertebra, level) for vertebra, level in zip(found, case.truth, strict=True) if vertebra is not None
+    ]
     real = [(vertebra, level) for vertebra, level in pairs if level]
     return Outcome(
         case.kind,
@@ -231,8 +249,14 @@ def report(outcomes: Sequence[Outcome]) -> None:
         part = [o for o in outcomes if (o.kind, o.way) == (kind, way)]
         count = Counter(right=sum(o.right for o in part), certain=sum(o.certain for o in part))
         both = sum(o.right and o.certain for o in part)
-        rows.append((kind, way, len(part), count["right"], count["certain"], both, sum(o.silent_wrong for o in part)))
-    table("Numbering", ("spine", "landmarks", "cases", "right", "certain", "certain and right", "silently wrong"), rows)
+        rows.append(
+            (kind, way, len(part), count["right"], count["certain"], both, sum(o.silent_wrong for o in part))
+        )
+    table(
+        "Numbering",
+        ("spine", "landmarks", "cases", "right", "certain", "certain and right", "silently wrong"),
+        rows,
+    )
     counted = [o for o in outcomes if o.way != "unseen"]
     unseen = [o for o in outcomes if o.way == "unseen"]
     finish(
@@ -241,7 +265,9 @@ def report(outcomes: Sequence[Outcome]) -> None:
         uncertain=sum(not o.certain for o in counted),
         silent_wrong=sum(o.silent_wrong for o in counted),
         certain_right_rate=_certain_right(o for o in counted if o.way == "settling"),
-        certain_right_rate_usual=_certain_right(o for o in counted if (o.kind, o.way) == ("usual", "settling")),
+        certain_right_rate_usual=_certain_right(
+            o for o in counted if (o.kind, o.way) == ("usual", "settling")
+        ),
         certain_right_rate_half=_certain_right(o for o in counted if (o.kind, o.way) == ("usual", "half")),
         unseen_variants=len(unseen),
         unseen_variants_silent_wrong=sum(o.silent_wrong for o in unseen),

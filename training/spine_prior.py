@@ -2,8 +2,8 @@
 
     python training/spine_prior.py --data DIR
 
-``DIR`` is searched for the point sets that ``benchmarks/_spines.py`` reads. Patients that it holds out take no
-part, nor do spines with an L6, a T13 or without a T12: they test. Only the statistics are written.
+``DIR`` is searched for the point sets that ``benchmarks/_spines.py`` reads. Patients that it holds out take
+no part, nor do spines with an L6, a T13 or without a T12: they test. Only the statistics are written.
 
 Model: the distance of two neighbouring bodies is ``exp(s) * mean * (1 + e)``, with one ``s`` per patient and
 one ``e`` per level. ``s`` and the means are found in turn, robustly, until they stand.
@@ -12,10 +12,11 @@ one ``e`` per level. ``s`` and the means are found in turn, robustly, until they
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-import sys
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,9 +101,9 @@ def text(
 ) -> str:
     """The file."""
     lines = [
-        "# Made by training/spine_prior.py; do not edit. Distances of neighbouring vertebral bodies and bends of",
-        "# the line through them in the sagittal plane (backward convex is negative), from labelled points of CT.",
-        f"# {len(spines)} scans of {len({s.patient for s in spines})} patients; see that script and the model card.",
+        "# Made by training/spine_prior.py; do not edit. Distances of neighbouring vertebral bodies, and",
+        "# bends of the line through them in the sagittal plane (negative: a kyphosis), from points of CT:",
+        f"# {len(spines)} scans of {len({s.patient for s in spines})} patients.",
         "",
         f"scale_deviation = {spaces.scale:.4f}  # of the logarithm of the size of a patient",
         "",
@@ -120,7 +121,7 @@ def _distances(spine: PointSpine) -> list[float]:
     place = dict(zip(spine.levels, spine.points, strict=True))
     return [
         float(np.linalg.norm(place[a] - place[b])) if {a, b} <= set(place) else np.nan
-        for a, b in zip(LEVELS, LEVELS[1:], strict=False)
+        for a, b in pairwise(LEVELS)
     ]
 
 

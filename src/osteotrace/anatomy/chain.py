@@ -245,7 +245,7 @@ class _Model:
         height = chain.signs[i].height_mm
         if height is not None:
             signs += self._height(height)
-        return signs
+        return np.asarray(signs)
 
     def way(self, j: int, i: int) -> FloatArray:
         """Log likelihood of the ways from detection j to i, shape (c, n, size x error)."""
@@ -255,7 +255,7 @@ class _Model:
         variance += s.cut_place_error_mm**2 * (self.chain.signs[j].cut + self.chain.signs[i].cut)
         fit = self._distance(self.chain.gap_mm[j, i] - mean, variance)
         cost = at.missed * np.log(s.missed_probability) + self.extra[j + 1 : i].sum()
-        return fit + cost[:, None, None]
+        return np.asarray(fit + cost[:, None, None])
 
     def end(self, i: int) -> FloatArray:
         """Log likelihood of detection i being the last vertebra, shape (2, n, size x error)."""
@@ -273,7 +273,7 @@ class _Model:
         fit = self._distance(self.chain.sacrum_mm[i] - mean * np.exp(self._size), variance + 0 * self._size)
         fit += (missed * np.log(s.missed_probability))[..., None]
         fit = np.where(((missed < 0) | (missed > _MOST_MISSED))[..., None], -np.inf, fit)
-        return cost + np.logaddexp(fit, _SACRUM_FLOOR + np.log(1 / _EXTRA_REACH_MM))
+        return np.asarray(cost + np.logaddexp(fit, _SACRUM_FLOOR + np.log(1 / _EXTRA_REACH_MM)))
 
     @property
     def _shape(self) -> tuple[int, int]:
@@ -288,7 +288,7 @@ class _Model:
         return np.tile(np.array(self.settings.place_errors_mm), self.size.size)
 
     def _bend(self, i: int) -> FloatArray:
-        """Log likelihood of a bend, against the mean over the levels: where a bend is unknown it tells nothing.
+        """Log likelihood of a bend, against the mean over the levels; one without known bend is left at 0.
 
         It is measured between the neighbours in the row, whatever they are; if one is no vertebra, any bend
         is possible.
@@ -299,7 +299,9 @@ class _Model:
         deviation = np.hypot(spine.bend_deviation_deg[known, None], noise)
         false = [_extra_probability(signs.confidence, s) for signs in self.chain.signs[around]]
         stray = min(s.outlier_probability + sum(false), 0.99)
-        usual = np.log1p(-stray) + _log_normal(self.chain.bend_deg[i] - spine.bend_deg[known, None], deviation)
+        usual = np.log1p(-stray) + _log_normal(
+            self.chain.bend_deg[i] - spine.bend_deg[known, None], deviation
+        )
         fit = np.logaddexp(usual, np.log(stray / _WHOLE_TURN_DEG))
         found = np.zeros(self._shape)
         found[known] = fit - fit.mean(axis=0)
@@ -320,7 +322,7 @@ class _Model:
         s, deviation = self.settings, np.sqrt(variance)
         usual = np.log1p(-s.outlier_probability) + _log_normal(off, deviation)
         unusual = np.log(s.outlier_probability) + _log_normal(off, deviation * s.outlier_factor)
-        return np.logaddexp(usual, unusual)
+        return np.asarray(np.logaddexp(usual, unusual))
 
 
 def _centres(values: FloatArray) -> FloatArray:
@@ -338,6 +340,6 @@ def _extra_probability(confidence: float, settings: Settings) -> float:
 
 
 def _log_extra(signs: Signs, settings: Settings) -> float:
-    """Log of the probability density that a detection is no vertebra, lies where it lies and looks as it does."""
+    """Log of the probability density that a detection is no vertebra, where it lies and as it looks."""
     place = np.log(_extra_probability(signs.confidence, settings) / _EXTRA_REACH_MM)
     return float(place + log_signs_of_none(signs, settings))

@@ -65,8 +65,8 @@ def join(
     told : mapping of BoneRef to str
         Levels that a person gave.
     same_vertebra_mm : float
-        Instances of two volumes whose centres are farther apart are two vertebrae; an alignment with a greater
-        error does not connect two volumes.
+        Instances of two volumes whose centres are farther apart are two vertebrae; an alignment with a
+        greater error does not connect two volumes.
 
     Returns
     -------
@@ -172,7 +172,7 @@ def _most_decided(values: Sequence[float | None]) -> float | None:
 
 
 def _gap(a: _Node, b: _Node) -> float:
-    """Distance in the volumes that show both, so that no alignment error comes in; else between the frames."""
+    """Distance in the volumes that show both, so that no alignment error comes in; else across frames."""
     both = [
         float(np.linalg.norm(np.subtract(a.bones[s].centroid_mm, b.bones[s].centroid_mm)))
         for s in a.bones

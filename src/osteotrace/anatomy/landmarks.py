@@ -69,7 +69,9 @@ class Landmarks:
         shown = {ref.series_id for refs in self.at for ref in refs}
         elsewhere = "" if own & shown else " in another volume"
         thoracic = level[0] == "T" and not (self.told or self.dens or self.first_rib)
-        assumed = ("12 thoracic vertebrae assumed: first rib not in view",) if thoracic and self.sacrum else ()
+        assumed = (
+            ("12 thoracic vertebrae assumed: first rib not in view",) if thoracic and self.sacrum else ()
+        )
         return (f"seen{elsewhere}: {', '.join(seen)}", *assumed)
 
 
@@ -116,9 +118,7 @@ def _ends_of_ribs(at: Sequence[int], ribs: Sequence[float | None]) -> tuple[int 
     The longest run of ribs counts, a single vertebra in it that seems to have none left aside.
     """
     has = [rib is not None and rib >= _SEEN for rib in ribs]
-    closed = [
-        here or (0 < i < len(has) - 1 and has[i - 1] and has[i + 1]) for i, here in enumerate(has)
-    ]
+    closed = [here or (0 < i < len(has) - 1 and has[i - 1] and has[i + 1]) for i, here in enumerate(has)]
     runs = [(len(run), run) for run in _runs(closed)]
     if not runs:
         return None, None

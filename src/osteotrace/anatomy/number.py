@@ -20,8 +20,8 @@ from osteotrace.model.anatomy import (
     Bone,
     BoneRef,
     Certainty,
-    Numbering,
     NumberedVertebra,
+    Numbering,
     Possible,
     SpineCount,
 )
@@ -73,7 +73,7 @@ def number(
         return Numbering(tuple(v for row in rows for v in _unnumbered(row)), (), tuple(problems))
     posterior = infer([row.chain for row in upright], spines(settings), settings)
     _refuse_impossible(posterior, corrections)
-    vertebrae = []
+    vertebrae: list[NumberedVertebra] = []
     for row in rows:
         if row in upright:
             levels = posterior.levels[upright.index(row)]
@@ -234,7 +234,7 @@ def _contradictions(
                 Problem(
                     Severity.WARNING,
                     "level-contradiction",
-                    f"{anatomy.made_by} numbers vertebrae otherwise than what was seen allows: {', '.join(odd)}",
+                    f"{anatomy.made_by} gives levels that what was seen speaks against: {', '.join(odd)}",
                     where=anatomy.series_id,
                     remedy="look at the ribs and the sacrum, and give a level in corrections.toml",
                 )

@@ -68,7 +68,9 @@ def build(
         grid=grid,
         bones=tuple(bones),
         structures=tuple(
-            Outlined(item.name, n) for n, item in structures.items() if not item.is_bone and n not in vertebrae
+            Outlined(item.name, n)
+            for n, item in structures.items()
+            if not item.is_bone and n not in vertebrae
         ),
         searched=searched,
         made_by=made_by,
@@ -151,6 +153,3 @@ def whole_numbers(labels: FloatArray | NDArray[np.integer[Any]]) -> NDArray[np.i
     if not np.isfinite(values).all() or (values != np.rint(values)).any() or values.min() < 0:
         return None
     return values.astype(np.int32)
-
-
-

@@ -44,9 +44,7 @@ class Instance:
     touches_edge: bool
 
 
-def instances(
-    labels: NDArray[np.integer[Any]], grid: Grid, wanted: Collection[int]
-) -> dict[int, Instance]:
+def instances(labels: NDArray[np.integer[Any]], grid: Grid, wanted: Collection[int]) -> dict[int, Instance]:
     """Those of the wanted labels that are in an image."""
     found = {}
     for label, box in enumerate(ndimage.find_objects(labels), 1):
@@ -126,8 +124,8 @@ def rib_signs(
 ) -> dict[int, float | None]:
     """Probability that a rib joins each vertebra, by label.
 
-    Each rib joins the vertebra that it is nearest to: a rib reaches the body above as well, but lies along the
-    transverse process of its own vertebra.
+    Each rib joins the vertebra that it is nearest to: a rib reaches the body above as well, but lies along
+    the transverse process of its own vertebra.
 
     Returns
     -------
@@ -154,7 +152,9 @@ def _distances(
     stop = np.minimum(vertebra.indices.max(axis=0) + margin + 1, grid.shape)
     box = labels[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
     distance = ndimage.distance_transform_edt(box != vertebra.label, sampling=grid.spacing)
-    nearest = {rib: float(distance[box == rib].min(initial=np.inf)) for rib in ribs & {*np.unique(box).tolist()}}
+    nearest = {
+        rib: float(distance[box == rib].min(initial=np.inf)) for rib in ribs & {*np.unique(box).tolist()}
+    }
     return {rib: least for rib, least in nearest.items() if least <= _RIB_REACH_MM}
 
 

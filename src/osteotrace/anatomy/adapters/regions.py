@@ -18,7 +18,12 @@ from osteotrace.model.values import Severity
 from osteotrace.space import Grid
 
 _LEVEL: Final = re.compile(r"\b([CTLS])\s?(\d{1,2})\b", re.IGNORECASE)
-_OTHER_WORDS: Final = {"vertebrae": "vertebra", "hip": "hip bone", "canal": "spinal canal", "cord": "spinal cord"}
+_OTHER_WORDS: Final = {
+    "vertebrae": "vertebra",
+    "hip": "hip bone",
+    "canal": "spinal canal",
+    "cord": "spinal cord",
+}
 
 
 def from_regions(regions: Sequence[Region], grid: Grid, *, series_id: str) -> Anatomy:
@@ -106,7 +111,9 @@ def _strange(names: Sequence[str], source: str) -> tuple[Problem, ...]:
         return ()
     listed = ", ".join(names)
     return (
-        Problem(Severity.EXCLUDED, "segment-unknown", f"no bone or structure is known as {listed}", where=source),
+        Problem(
+            Severity.EXCLUDED, "segment-unknown", f"no bone or structure is known as {listed}", where=source
+        ),
     )
 
 

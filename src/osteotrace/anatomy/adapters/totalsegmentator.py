@@ -79,7 +79,7 @@ def _require_weights(task: str, weights: tuple[int, ...]) -> None:
         raise ProgramError(
             f"{PROGRAM} is installed, but its weights {', '.join(map(str, lacking))} for {task} are absent",
             expected="them where TOTALSEG_WEIGHTS_PATH or TOTALSEG_HOME_DIR points",
-            remedy=f"totalseg_download_weights -t {task} on a computer with internet, or use --anatomy builtin",
+            remedy=f"totalseg_download_weights -t {task} where there is internet, or use --anatomy builtin",
         )
 
 
@@ -95,7 +95,9 @@ def _run(program: str, task: str, image: Path, result: Path, threads: int) -> No
     command = [program, "-i", str(image), "-o", str(result), "--ml", "--task", task, "--device", "cpu"]
     command += ["--nr_thr_resamp", str(threads), "--nr_thr_saving", str(threads), "--quiet"]
     environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=environment, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, errors="replace", env=environment, check=False
+    )
     if done.returncode or not result.is_file():
         raise ProgramError(
             f"{PROGRAM} ended with code {done.returncode}: {done.stderr.strip()[-_LAST_WORDS:]}",
