@@ -11,7 +11,8 @@ What is seen of landmarks is simulated, mistakes included, in three ways:
 - ``none``: nothing;
 - ``half``: the sacrum without a rib, as in a lumbar MR, or the last rib without sacrum and first rib. Both
   leave open what several in a hundred people have otherwise: the honest answer is "probable";
-- ``settling``: the dens or the first rib, or the last rib and the sacrum together.
+- ``settling``: the dens or the first rib, or the last rib and the sacrum together. Where the simulated
+  detector sees such a landmark wrongly (no rib at T12), the case is counted as ``misled`` instead.
 
 The spines with an unusual count are real ones with an L6, with a T13 or without a T12, and usual ones into
 which a T13 was put. They are shown in the same ways, ``settling`` always with the first rib or the dens.
@@ -40,6 +41,7 @@ from osteotrace.model.criteria import load_criteria
 from osteotrace.space import Grid
 
 WAYS = ("none", "half", "settling")
+"""What is shown; a ``settling`` case whose landmark was seen wrongly is ``misled``, and no case with a landmark."""
 LEAST = 5  # vertebrae of a part: the smallest field of view of a spine exam
 PLACE_ERROR_MM = (1.0, 3.0)
 MISSED_SHARE, EXTRA_SHARE = 0.15, 0.15
@@ -69,7 +71,7 @@ class Case:
     kind : str
         ``usual``, ``L6``, ``T13``, ``no T12``.
     way : str
-        One of `WAYS`, or ``unseen``.
+        One of `WAYS`, ``misled`` or ``unseen``.
     truth : tuple of str
         Level per vertebra of the anatomy; empty for a false one.
     """
@@ -133,9 +135,9 @@ def with_t13(spine: PointSpine) -> PointSpine:
 
 def drawn(pool: Sequence[PointSpine], kind: str, way: str, rng: np.random.Generator) -> Case:
     """A random part of a random spine that shows what it should."""
+    from_above = rng.random() < 0.5
     for _ in range(TRIES * len(pool)):
         spine = pool[int(rng.integers(len(pool)))]
-        from_above = rng.random() < 0.5
         if len(spine.levels) <= LEAST:
             continue
         start = int(rng.integers(0, len(spine.levels) - LEAST + 1))
@@ -188,7 +190,18 @@ def detected(spine: PointSpine, part: range, kind: str, way: str, rng: np.random
     if rng.random() < EXTRA_SHARE:
         found.insert(*_extra(found, rng))
     place = points[-1] + SACRUM_BELOW_MM + rng.normal(0, 5, 3) if sacrum else None
+    if way == "settling" and any(_misleads(item, spine) for item in found):
+        way = "misled"
     return Case(kind, way, _anatomy(found, place), tuple(item.level for item in found))
+
+
+def _misleads(item: Detection, spine: PointSpine) -> bool:
+    """Whether a sign is wrong where it is a landmark: at C2, and on both sides of the first and last rib."""
+    last = [level for level in spine.levels if level[0] == "T"][-1:]
+    if item.level == "C2":
+        return not item.dens
+    at_end = item.level in ("C7", "T1", "L1", *last)
+    return at_end and item.rib is not None and (item.rib > 1 / 2) != (item.level[0] == "T")
 
 
 def _extra(found: Sequence[Detection], rng: np.random.Generator) -> tuple[int, Detection]:

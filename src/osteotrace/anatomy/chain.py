@@ -80,8 +80,9 @@ class Posterior:
         Their probabilities.
     levels : tuple of tuple of mapping
         Per chain and detection, the probability of each level and block; what is left to 1 is "no vertebra".
+        Empty where no spine is possible.
     log_evidence : float
-        Of everything that was seen.
+        Of everything that was seen; -inf where no spine is possible.
     """
 
     spines: tuple[Spine, ...]
@@ -106,18 +107,21 @@ def infer(chains: Sequence[Chain], known: Sequence[Spine], settings: Settings) -
     over_errors = _log_sum(per_size, axis=3)
     shared = np.log([spine.share for spine in known])[:, None] + log_size + over_errors.sum(axis=0)
     total = float(_log_sum(shared))
-    levels = tuple(
-        _marginals(row, np.exp(shared[..., None] - over_errors[c][..., None] + per_size[c] - total))
-        for c, row in enumerate(passes)
-    )
-    return Posterior(tuple(known), np.exp(_log_sum(shared, axis=1) - total), levels, total)
+    if not np.isfinite(total):
+        return Posterior(tuple(known), np.zeros(len(known)), (), total)
+    levels = []
+    for row, own, mine in zip(passes, per_size, over_errors, strict=True):
+        others = shared - total - np.where(np.isfinite(mine), mine, 0.0)
+        levels.append(_marginals(row, np.exp(others[..., None] + own)))
+    return Posterior(tuple(known), np.exp(_log_sum(shared, axis=1) - total), tuple(levels), total)
 
 
 def _marginals(passes: Sequence[_Pass], weight: FloatArray) -> tuple[dict[str, float], ...]:
     """Probabilities of levels, from the passes of one chain and their weights (spine, size, error)."""
     found: list[dict[str, float]] = [{} for _ in range(passes[0].forward.shape[0])]
     for item, share in zip(passes, weight.reshape(len(passes), -1), strict=True):
-        joint = np.exp(item.forward + item.backward - item.log_evidence) @ share
+        evidence = np.where(np.isfinite(item.log_evidence), item.log_evidence, 0.0)
+        joint = np.exp(item.forward + item.backward - evidence) @ share
         for levels, table in zip(found, joint, strict=True):
             for index, level in enumerate(item.spine.levels):
                 levels[level] = levels.get(level, 0.0) + float(table[0, index])

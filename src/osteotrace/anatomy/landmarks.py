@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from osteotrace.anatomy.joined import Row
+from osteotrace.anatomy.spine_prior import USUAL_COUNT
 from osteotrace.model.anatomy import BoneRef
 
 _SEEN: Final = 0.5
@@ -23,7 +24,7 @@ class Landmarks:
     dens, first_rib, last_rib, sacrum, told : bool
         Which were seen. A rib is the first or last only where the next vertebra was seen to have none.
     odd : tuple of str
-        Ribs that do not fit the most probable levels.
+        What does not fit the most probable levels, or makes them unusual.
     at : tuple of tuple of BoneRef
         The vertebrae that show them.
     """
@@ -75,13 +76,15 @@ class Landmarks:
         return (f"seen{elsewhere}: {', '.join(seen)}", *assumed)
 
 
-def landmarks_of(row: Row, levels: Sequence[str | None]) -> Landmarks:
+def landmarks_of(row: Row, levels: Sequence[str | None], count: tuple[int, int]) -> Landmarks:
     """Find the landmarks of a row.
 
     Parameters
     ----------
     levels : sequence of str or None
         Most probable level of each detection; None where it is no vertebra.
+    count : tuple of int
+        Most probable number of thoracic and lumbar vertebrae.
     """
     signs, members = row.chain.signs, row.members
     kept = [i for i, level in enumerate(levels) if level is not None]
@@ -95,6 +98,8 @@ def landmarks_of(row: Row, levels: Sequence[str | None]) -> Landmarks:
         odd.append(f"the first rib seems to be at {levels[first]}")
     if last is not None and _parts(levels, kept, kept.index(last)) != "TL":
         odd.append(f"the last rib seems to be at {levels[last]}")
+    if count != USUAL_COUNT and not dens and first is None:
+        odd.append("{} thoracic and {} lumbar vertebrae, but the first rib is not in view".format(*count))
     ribs = [i for i in (first, last) if i is not None]
     return Landmarks(
         dens=bool(dens),

@@ -73,11 +73,13 @@ def number(
         return Numbering(tuple(v for row in rows for v in _unnumbered(row)), (), tuple(problems))
     posterior = infer([row.chain for row in upright], spines(settings), settings)
     _refuse_impossible(posterior, corrections)
+    likely = posterior.spines[int(np.argmax(posterior.weights))]
+    count = (likely.thoracic, likely.lumbar)
     vertebrae: list[NumberedVertebra] = []
     for row in rows:
         if row in upright:
             levels = posterior.levels[upright.index(row)]
-            vertebrae += _numbered(row, levels, settings)
+            vertebrae += _numbered(row, levels, count, settings)
             problems += _contradictions(row, levels, anatomies, settings)
         else:
             vertebrae += _unnumbered(row)
@@ -158,9 +160,9 @@ def _is_upside_down(row: Row, settings: Settings) -> bool:
 
 
 def _numbered(
-    row: Row, levels: Sequence[Mapping[str, float]], settings: Settings
+    row: Row, levels: Sequence[Mapping[str, float]], count: tuple[int, int], settings: Settings
 ) -> tuple[NumberedVertebra, ...]:
-    seen = landmarks_of(row, [_best(table) for table in levels])
+    seen = landmarks_of(row, [_best(table) for table in levels], count)
     return tuple(_vertebra(row, index, table, seen, settings) for index, table in enumerate(levels))
 
 
