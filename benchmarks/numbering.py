@@ -41,7 +41,7 @@ from osteotrace.model.criteria import load_criteria
 from osteotrace.space import Grid
 
 WAYS = ("none", "half", "settling")
-"""What is shown; a ``settling`` case whose landmark was seen wrongly is ``misled``, and no case with a landmark."""
+"""What is shown; a ``settling`` case whose landmark was seen wrongly becomes ``misled``."""
 LEAST = 5  # vertebrae of a part: the smallest field of view of a spine exam
 PLACE_ERROR_MM = (1.0, 3.0)
 MISSED_SHARE, EXTRA_SHARE = 0.15, 0.15

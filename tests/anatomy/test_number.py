@@ -241,10 +241,7 @@ def test_a_doubtful_alignment_carries_no_certainty():
 
 def test_without_alignment_the_count_is_still_shared():
     """The CT has an L6, so the last vertebra above the sacrum in the MR is one."""
-    _, motion = moved()
-    mr = skeleton(
-        range_of("L3", "L6", (12, 6)), count=(12, 6), sacrum=True, series="mr", frame=OTHER
-    )
+    mr = skeleton(range_of("L3", "L6", (12, 6)), count=(12, 6), sacrum=True, series="mr", frame=OTHER)
     ct = skeleton(range_of("C2", "L6", (12, 6)), count=(12, 6), ribs=True, dens=True, sacrum=True)
     numbering = numbered(mr, ct)
     assert levels_in(numbering, mr) == range_of("L3", "L6", (12, 6))
@@ -415,8 +412,10 @@ def test_probabilities_are_probabilities(seed):
 
 def test_nothing_gives_nothing():
     assert numbered().vertebrae == ()
-    empty = skeleton(())
-    assert numbered(empty).vertebrae == ()
+    assert numbered().problems == ()
+    empty = numbered(skeleton(()))
+    assert empty.vertebrae == ()
+    assert codes(empty) == {"no-spine"}
 
 
 def test_one_vertebra_is_uncertain():
@@ -450,9 +449,10 @@ def test_an_upside_down_volume_gets_no_levels(signs):
     levels = range_of("T8", "L5")
     points = points_of(levels) * [1.0, 1.0, -1.0]
     anatomy = skeleton(levels, points=points, **signs)
-    if signs.get("sacrum"):
-        bones = [dataclasses.replace(b, centroid_mm=(b.centroid_mm[0], b.centroid_mm[1], -b.centroid_mm[2])) for b in skeleton(levels, sacrum=True).bones]
-        anatomy = dataclasses.replace(anatomy, bones=tuple(bones))
+    if "sacrum" in signs:
+        x, y, z = skeleton(levels, sacrum=True).called("sacrum")[0].centroid_mm
+        sacrum = dataclasses.replace(anatomy.called("sacrum")[0], centroid_mm=(x, y, -z))
+        anatomy = dataclasses.replace(anatomy, bones=(*anatomy.vertebrae, sacrum))
     numbering = numbered(anatomy)
     assert codes(numbering) == {"upside-down"}
     assert levels_in(numbering, anatomy) == (None,) * 10

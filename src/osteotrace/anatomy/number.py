@@ -69,6 +69,8 @@ def number(
             problems.append(_upside_down(row))
         else:
             upright.append(row)
+    if anatomies and not rows:
+        problems.append(_no_spine())
     if not upright:
         return Numbering(tuple(v for row in rows for v in _unnumbered(row)), (), tuple(problems))
     posterior = infer([row.chain for row in upright], spines(settings), settings)
