@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import stat
 
@@ -11,9 +10,10 @@ import pytest
 
 from anatomy.spine_cases import certainties_in, levels_in, numbered
 from osteotrace.anatomy.adapters import (
-    from_label_map,
+    LabelMap,
+    from_label_maps,
     from_regions,
-    read_label_map,
+    read_label_maps,
     run_totalsegmentator,
 )
 from osteotrace.anatomy.adapters.regions import structure_of_region
@@ -21,9 +21,9 @@ from osteotrace.errors import LatticeMismatchError, ProgramError, RegionError
 from osteotrace.model import codes
 from osteotrace.model.codes import Code
 from osteotrace.model.imaging import UNKNOWN, CtFacts, Region, Series, Volume
-from osteotrace.model.label_schemes import scheme, structure
+from osteotrace.model.label_schemes import scheme, structure, translate
 from osteotrace.model.values import Modality, Quantity
-from osteotrace.space import Grid, Mask, write_nifti
+from osteotrace.space import Grid, Mask, read_nifti, write_nifti
 
 FRAME = "1.2.3"
 CT, VERSE, MR = scheme("totalsegmentator_ct"), scheme("verse"), scheme("totalsegmentator_mr")
@@ -51,12 +51,16 @@ def block_spine(*, side=24, rib_levels=("T12", "T11")):
     return labels, grid
 
 
+def made(labels, grid, numbers=CT):
+    return from_label_maps([LabelMap(labels, numbers, "labels.nii.gz")], grid, series_id="ct")
+
+
 # --- label maps -----------------------------------------------------------------------------------
 
 
 def test_bones_of_a_label_map_are_measured():
     labels, grid = block_spine()
-    anatomy = from_label_map(labels, grid, CT, series_id="ct")
+    anatomy = made(labels, grid)
     assert [bone.declared_level for bone in anatomy.vertebrae] == list(reversed(LEVELS))
     assert [bone.id for bone in anatomy.vertebrae] == [f"V{n}" for n in range(1, 8)]
     lowest = anatomy.vertebrae[-1]
@@ -75,7 +79,7 @@ def test_bones_of_a_label_map_are_measured():
 
 def test_the_labels_of_the_record_are_those_of_its_bones():
     labels, grid = block_spine()
-    anatomy = from_label_map(labels, grid, CT, series_id="ct")
+    anatomy = made(labels, grid)
     mask = anatomy.mask(anatomy.vertebrae[0])
     assert mask is not None
     assert (mask.on(grid) == (labels == number_of("vertebra T11"))).all()
@@ -84,7 +88,7 @@ def test_the_labels_of_the_record_are_those_of_its_bones():
 
 def test_declared_levels_are_numbered_and_certain_by_ribs_and_sacrum():
     labels, grid = block_spine()
-    anatomy = from_label_map(labels, grid, CT, series_id="ct")
+    anatomy = made(labels, grid)
     numbering = numbered(anatomy)
     assert levels_in(numbering, anatomy) == tuple(reversed(LEVELS))
     assert certainties_in(numbering, anatomy) == {"certain"}
@@ -93,14 +97,39 @@ def test_declared_levels_are_numbered_and_certain_by_ribs_and_sacrum():
 def test_a_rib_that_the_field_of_view_does_not_show_is_unknown():
     labels, grid = block_spine()
     narrow = labels[12:36]
-    anatomy = from_label_map(narrow, grid.crop((12, 0, 0), (36, 30, 100)), CT, series_id="ct")
+    anatomy = made(narrow, grid.crop((12, 0, 0), (36, 30, 100)))
     assert {bone.rib for bone in anatomy.vertebrae[2:]} == {None}
+
+
+@pytest.mark.parametrize(
+    "name", ["totalspineseg", "moose_vertebrae", "verse", "spineps_vertebra", "totalsegmentator_vertebrae_mr"]
+)
+def test_the_numbers_of_each_program(name):
+    labels, grid = block_spine()
+    theirs, lacking = translate(labels, CT, scheme(name))
+    assert "vertebra T11" not in lacking
+    anatomy = made(theirs, grid, scheme(name))
+    assert [bone.declared_level for bone in anatomy.vertebrae] == list(reversed(LEVELS))
+    assert [bone.id for bone in anatomy.bones[7:]] == ["sacrum"]
+    assert {bone.rib for bone in anatomy.vertebrae} == {None}
+    assert anatomy.made_by == name
+
+
+def test_ribs_in_a_file_of_their_own():
+    """MOOSE writes one label map per group of bones."""
+    labels, grid = block_spine()
+    vertebrae, ribs = scheme("moose_vertebrae"), scheme("moose_ribs")
+    maps = [LabelMap(translate(labels, CT, numbers)[0], numbers) for numbers in (vertebrae, ribs)]
+    anatomy = from_label_maps(maps, grid, series_id="ct")
+    assert [bone.rib for bone in anatomy.vertebrae] == [0.99, 0.99] + [0.01] * 5
+    assert anatomy.called("rib left 12")
+    assert anatomy.made_by == "moose_vertebrae, moose_ribs"
 
 
 def test_s1_and_sacrum_are_one_bone():
     labels, grid = block_spine()
     labels[labels == number_of("sacrum")] = number_of("vertebra S1")
-    anatomy = from_label_map(labels, grid, CT, series_id="ct")
+    anatomy = made(labels, grid)
     (sacrum,) = anatomy.called("sacrum")
     assert sacrum.id == "sacrum"
     assert len(anatomy.vertebrae) == 7
@@ -108,9 +137,12 @@ def test_s1_and_sacrum_are_one_bone():
 
 def test_bodies_of_a_second_map_give_sizes():
     labels, grid = block_spine()
-    bodies = np.zeros(grid.shape, bool)
-    bodies[17:31, 8:16, :] = labels[17:31, 8:16, :] > 0
-    anatomy = from_label_map(labels, grid, CT, series_id="ct", bodies=bodies)
+    bodies = np.zeros(grid.shape, np.uint8)
+    bodies[17:31, 8:16, :] = 49 * (labels[17:31, 8:16, :] > 0)
+    bodies[23:25, 16:26, :] = 60
+    bodies[0, 0, 0] = 42
+    parts = LabelMap(bodies, scheme("spineps_subregion"))
+    anatomy = from_label_maps([LabelMap(labels, CT), parts], grid, series_id="ct")
     size = anatomy.vertebrae[3].size_mm
     assert size is not None
     assert size.height_mm == pytest.approx(27.0, abs=0.1)
@@ -122,7 +154,7 @@ def test_bodies_of_a_second_map_give_sizes():
 def test_vertebrae_that_share_a_label_are_told_apart():
     labels, grid = block_spine(rib_levels=())
     one = np.where((labels >= 27) & (labels <= 33), number_of("vertebra", MR), 0)
-    anatomy = from_label_map(one, grid, MR, series_id="mr")
+    anatomy = made(one, grid, MR)
     assert len(anatomy.vertebrae) == 7
     assert {bone.declared_level for bone in anatomy.vertebrae} == {""}
     assert [problem.code for problem in anatomy.problems] == ["vertebrae-split"]
@@ -131,7 +163,7 @@ def test_vertebrae_that_share_a_label_are_told_apart():
 def test_a_cut_vertebra_and_a_sliver_are_less_sure():
     labels, grid = block_spine()
     cut = labels[:, :, :90]
-    anatomy = from_label_map(cut, grid.crop((0, 0, 0), (48, 30, 90)), CT, series_id="ct")
+    anatomy = made(cut, grid.crop((0, 0, 0), (48, 30, 90)))
     assert anatomy.vertebrae[0].touches_edge
     assert anatomy.vertebrae[0].confidence < 0.85 < anatomy.vertebrae[1].confidence
 
@@ -139,7 +171,7 @@ def test_a_cut_vertebra_and_a_sliver_are_less_sure():
 def test_an_unknown_label_is_named_and_left_out():
     labels, grid = block_spine()
     labels[0, 0, 0] = 200
-    anatomy = from_label_map(labels, grid, CT, series_id="ct", where="labels.nii.gz")
+    anatomy = made(labels, grid)
     (problem,) = anatomy.problems
     assert problem.code == "label-unknown"
     assert "label 200" in problem.found
@@ -152,18 +184,18 @@ def test_values_that_are_no_labels_are_refused(value):
     wrong = labels.astype(float)
     wrong[0, 0, 0] = value
     with pytest.raises(RegionError, match="the values are no labels"):
-        from_label_map(wrong, grid, CT, series_id="ct")
+        made(wrong, grid)
 
 
 def test_a_map_of_another_program_is_refused():
     _, grid = block_spine()
     with pytest.raises(RegionError, match="none of the labels 200 is known to verse"):
-        from_label_map(np.full(grid.shape, 200), grid, VERSE, series_id="ct")
+        made(np.full(grid.shape, 200), grid, VERSE)
 
 
 def test_an_empty_map_has_no_bones():
     _, grid = block_spine()
-    anatomy = from_label_map(np.zeros(grid.shape, np.uint8), grid, CT, series_id="ct")
+    anatomy = made(np.zeros(grid.shape, np.uint8), grid)
     assert anatomy.bones == ()
     assert "no-spine" in {problem.code for problem in numbered(anatomy).problems}
 
@@ -175,26 +207,21 @@ def test_a_second_map_on_another_lattice_is_refused(tmp_path):
     write_nifti(second, labels[:40], grid.crop((0, 0, 0), (40, 30, 100)))
     parts = scheme("spineps_subregion")
     with pytest.raises(LatticeMismatchError, match="different lattices"):
-        read_label_map(first, CT, series_id="ct", frame_of_reference_uid=FRAME, bodies=(second, parts))
+        read_label_maps([(first, CT), (second, parts)], series_id="ct", frame_of_reference_uid=FRAME)
 
 
 # --- real label maps ------------------------------------------------------------------------------
 
 
-def read(data, name, scheme_name, bodies=None):
-    second = (data / "nifti" / bodies, scheme("spineps_subregion")) if bodies else None
-    return read_label_map(
-        data / "nifti" / name,
-        scheme(scheme_name),
-        series_id="s",
-        frame_of_reference_uid=FRAME,
-        bodies=second,
-    )
+def read(data, *maps):
+    paths = [(data / "nifti" / name, scheme(numbers)) for name, numbers in maps]
+    return read_label_maps(paths, series_id="s", frame_of_reference_uid=FRAME)
 
 
 def test_totalsegmentator_of_a_real_ct(osteotrace_data):
     anatomy = read(
-        osteotrace_data, "totalsegmentator_example/example_seg_fast_force_split.nii.gz", "totalsegmentator_ct"
+        osteotrace_data,
+        ("totalsegmentator_example/example_seg_fast_force_split.nii.gz", "totalsegmentator_ct"),
     )
     numbering = numbered(anatomy)
     found = {bone.declared_level: numbering.of("s", bone.id) for bone in anatomy.vertebrae}
@@ -207,22 +234,17 @@ def test_totalsegmentator_of_a_real_ct(osteotrace_data):
 
 def test_the_centre_of_a_real_vertebra_lies_in_its_body(osteotrace_data):
     folder = "totalsegmentator_example/spine_report_totalseg"
-    anatomy = read(osteotrace_data, f"{folder}.nii.gz", "totalsegmentator_ct")
-    body = read_label_map(
-        osteotrace_data / "nifti" / f"{folder}_vertebrae_body.nii.gz",
-        dataclasses.replace(CT, labels={1: CT.labels[27]}),
-        series_id="s",
-        frame_of_reference_uid=FRAME,
-    )
+    anatomy = read(osteotrace_data, (f"{folder}.nii.gz", "totalsegmentator_ct"))
+    body = read_nifti(osteotrace_data / "nifti" / f"{folder}_vertebrae_body.nii.gz", FRAME)
     for bone in anatomy.vertebrae[1:]:
         i, j, k = np.rint(anatomy.grid.indices(bone.centroid_mm)).astype(int)
-        assert body.labels[i, j, k] == 1
+        assert body.values[i, j, k] == 1
 
 
 @pytest.mark.parametrize(("subject", "first"), [("s0327", "T1"), ("s0328", "T11")])
 def test_totalsegmentator_of_two_bodies(osteotrace_data, subject, first):
     name = f"ct_totalsegmentator_subjects/{subject}_labels117.nii.gz"
-    anatomy = read(osteotrace_data, name, "totalsegmentator_ct")
+    anatomy = read(osteotrace_data, (name, "totalsegmentator_ct"))
     numbering = numbered(anatomy)
     bones = list(anatomy.vertebrae)
     start = [bone.declared_level for bone in bones].index(first)
@@ -234,7 +256,7 @@ def test_totalsegmentator_of_two_bodies(osteotrace_data, subject, first):
 def test_a_stray_piece_is_not_taken_for_a_vertebra(osteotrace_data):
     """Label T9 of this subject is a small piece beside T10."""
     anatomy = read(
-        osteotrace_data, "ct_totalsegmentator_subjects/s0328_labels117.nii.gz", "totalsegmentator_ct"
+        osteotrace_data, ("ct_totalsegmentator_subjects/s0328_labels117.nii.gz", "totalsegmentator_ct")
     )
     numbering = numbered(anatomy)
     stray = next(bone for bone in anatomy.vertebrae if bone.declared_level == "T9")
@@ -246,9 +268,8 @@ def test_spineps_patch_without_landmark_is_uncertain(osteotrace_data):
     folder = "tptbox_samples/ct/sub-ct_seg"
     anatomy = read(
         osteotrace_data,
-        f"{folder}-vert_label-22_msk.nii.gz",
-        "spineps_vertebra",
-        f"{folder}-subreg_label-22_msk.nii.gz",
+        (f"{folder}-vert_label-22_msk.nii.gz", "spineps_vertebra"),
+        (f"{folder}-subreg_label-22_msk.nii.gz", "spineps_subregion"),
     )
     assert [bone.declared_level for bone in anatomy.vertebrae] == ["L2", "L3", "L4"]
     assert anatomy.vertebrae[1].size_mm is not None
@@ -262,9 +283,8 @@ def test_levels_that_the_sizes_contradict_are_reported(osteotrace_data):
     folder = "tptbox_samples/mri/sub-mri_seg"
     anatomy = read(
         osteotrace_data,
-        f"{folder}-vert_label-6_msk.nii.gz",
-        "spineps_vertebra",
-        f"{folder}-subreg_label-6_msk.nii.gz",
+        (f"{folder}-vert_label-6_msk.nii.gz", "spineps_vertebra"),
+        (f"{folder}-subreg_label-6_msk.nii.gz", "spineps_subregion"),
     )
     numbering = numbered(anatomy)
     assert "level-contradiction" in {problem.code for problem in numbering.problems}
@@ -272,7 +292,7 @@ def test_levels_that_the_sizes_contradict_are_reported(osteotrace_data):
 
 
 def test_verse_mask_without_ribs(osteotrace_data):
-    anatomy = read(osteotrace_data, "verse004_mask/sub-verse004_seg-vert_msk.nii.gz", "verse")
+    anatomy = read(osteotrace_data, ("verse004_mask/sub-verse004_seg-vert_msk.nii.gz", "verse"))
     numbering = numbered(anatomy)
     assert levels_in(numbering, anatomy) == ("T9", "T10", "T11", "T12", "L1", "L2", "L3", "L4", "L5")
     assert "certain" not in certainties_in(numbering, anatomy)

@@ -7,6 +7,8 @@ them; `osteotrace.anatomy.number` weighs them against all else that was seen.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,30 +22,42 @@ from osteotrace.model.anatomy import Anatomy
 from osteotrace.model.label_schemes import LabelScheme, Structure, structure
 from osteotrace.model.problem import Problem
 from osteotrace.model.values import Severity
-from osteotrace.space import FloatArray, Grid, read_nifti
+from osteotrace.space import Grid, read_nifti
 
 _LEAST_MM3: Final = 1500.0  # of a vertebra among vertebrae that share a label
 _OPEN_MM: Final = 3.0  # bridges thinner than twice this are cut between them
 
 
-def read_label_map(
-    path: Path,
-    scheme: LabelScheme,
-    *,
-    series_id: str,
-    frame_of_reference_uid: str,
-    bodies: tuple[Path, LabelScheme] | None = None,
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelMap:
+    """A label image and what its numbers mean.
+
+    Attributes
+    ----------
+    values : ndarray, shape (i, j, k)
+        Whole numbers, of any type; 0 is background.
+    scheme : LabelScheme
+    name : str
+        For messages: a file name.
+    """
+
+    values: NDArray[Any]
+    scheme: LabelScheme
+    name: str = ""
+
+
+def read_label_maps(
+    maps: Sequence[tuple[Path, LabelScheme]], *, series_id: str, frame_of_reference_uid: str
 ) -> Anatomy:
-    """Read a label map of another program.
+    """Read the label maps that another program made of one volume.
 
     Parameters
     ----------
-    scheme : LabelScheme
-        What its numbers mean.
+    maps : sequence of (Path, LabelScheme)
+        Most programs write one. SPINEPS writes a second one that tells bodies from posterior parts, MOOSE one
+        for vertebrae and one for ribs. Where two have a voxel, the first has it.
     series_id, frame_of_reference_uid : str
-        The volume that it was made of, and its frame: NIfTI has none.
-    bodies : tuple of (Path, LabelScheme), optional
-        A second map of the same volume that tells bodies from posterior parts, as SPINEPS writes.
+        The volume that they were made of, and its frame: NIfTI has none.
 
     Raises
     ------
@@ -52,64 +66,77 @@ def read_label_map(
     RegionError
         The values are no labels, or none of them is known.
     LatticeMismatchError
-        The two maps are on different lattices.
+        Two maps are on different lattices.
     """
-    image = read_nifti(path, frame_of_reference_uid)
-    inside = None
-    if bodies is not None:
-        second = read_nifti(bodies[0], frame_of_reference_uid)
-        if not second.grid.same_as(image.grid):
+    images = [read_nifti(path, frame_of_reference_uid) for path, _ in maps]
+    for (path, _), image in zip(maps, images, strict=True):
+        if not image.grid.same_as(images[0].grid):
             raise LatticeMismatchError(
-                "the two label maps lie on different lattices",
-                where=bodies[0].name,
-                expected=f"that of {path.name}",
+                "the label maps lie on different lattices",
+                where=path.name,
+                expected=f"that of {maps[0][0].name}",
             )
-        body = bodies[1].label_of(structure("vertebral body"))
-        inside = np.asarray(second.values == body) if body is not None else None
-    return from_label_map(
-        image.values, image.grid, scheme, series_id=series_id, where=path.name, bodies=inside
-    )
+    pairs = zip(maps, images, strict=True)
+    read = [LabelMap(image.values, scheme, path.name) for (path, scheme), image in pairs]
+    return from_label_maps(read, images[0].grid, series_id=series_id)
 
 
-def from_label_map(
-    labels: FloatArray | NDArray[np.integer[Any]],
-    grid: Grid,
-    scheme: LabelScheme,
-    *,
-    series_id: str,
-    where: str = "",
-    bodies: NDArray[np.bool_] | None = None,
-) -> Anatomy:
-    """Make an Anatomy of a label image; parameters and errors as in `read_label_map`."""
-    values = whole_numbers(labels)
-    if values is None:
-        raise RegionError(
-            "the values are no labels", where=where, expected="whole numbers from 0", remedy="do not resample"
-        )
-    present = [int(n) for n in np.flatnonzero(np.bincount(values.ravel())) if n]
-    meaning = scheme.structures_in(present)
-    if present and not meaning:
-        raise RegionError(
-            f"none of the labels {', '.join(str(n) for n in present[:5])} is known to {scheme.name}",
-            where=where,
-            expected=f"labels of {scheme.source}",
-            remedy="name the program that made the file",
-        )
-    problems = _unknown(sorted(set(present) - set(meaning)), scheme, where)
-    shared = [n for n, item in meaning.items() if item == structure("vertebra")]
-    if shared:
-        values, meaning = _told_apart(values, meaning, shared[0], grid)
-        problems += (_not_told_apart(scheme, where),)
+def from_label_maps(maps: Sequence[LabelMap], grid: Grid, *, series_id: str) -> Anatomy:
+    """Make an Anatomy of label images of one lattice; errors as in `read_label_maps`."""
+    joined = np.zeros(grid.shape, dtype=np.int32)
+    bodies = np.zeros(grid.shape, dtype=bool)
+    numbers: dict[Structure, int] = {}
+    problems: list[Problem] = []
+    for item in maps:
+        values, meaning = _understood(item)
+        problems += _unknown(values, meaning, item)
+        table = np.zeros(int(values.max()) + 1, dtype=np.int32)
+        for label, what in meaning.items():
+            if what == structure("vertebral body"):
+                bodies |= values == label
+            elif what.kind != "vertebra part":
+                table[label] = numbers.setdefault(what, len(numbers) + 1)
+        joined = np.where(joined == 0, table[values], joined)
+    meaning = {number: what for what, number in numbers.items()}
+    shared = numbers.get(structure("vertebra"))
+    if shared is not None:
+        joined, meaning = _told_apart(joined, meaning, shared, grid)
+        problems.append(_not_told_apart(maps))
     return build(
-        values,
+        joined,
         grid,
         meaning,
         series_id=series_id,
-        searched=_searched(scheme),
-        made_by=scheme.name,
-        bodies=bodies,
-        problems=problems,
+        searched=frozenset().union(*(_searched(item.scheme) for item in maps)),
+        made_by=", ".join(dict.fromkeys(item.scheme.name for item in maps)),
+        bodies=bodies if bodies.any() else None,
+        problems=tuple(problems),
     )
+
+
+def _understood(item: LabelMap) -> tuple[NDArray[np.int32], dict[int, Structure]]:
+    values = whole_numbers(item.values)
+    if values is None:
+        raise RegionError(
+            "the values are no labels",
+            where=item.name,
+            expected="whole numbers from 0",
+            remedy="do not resample",
+        )
+    present = _labels_in(values)
+    meaning = item.scheme.structures_in(present)
+    if present and not meaning:
+        raise RegionError(
+            f"none of the labels {', '.join(str(n) for n in present[:5])} is known to {item.scheme.name}",
+            where=item.name,
+            expected=f"labels of {item.scheme.source}",
+            remedy="name the program that made the file",
+        )
+    return values, meaning
+
+
+def _labels_in(values: NDArray[np.int32]) -> list[int]:
+    return [int(n) for n in np.flatnonzero(np.bincount(values.ravel())) if n]
 
 
 def _searched(scheme: LabelScheme) -> frozenset[str]:
@@ -143,26 +170,27 @@ def _told_apart(
     return new.astype(np.int32), told
 
 
-def _not_told_apart(scheme: LabelScheme, where: str) -> Problem:
+def _not_told_apart(maps: Sequence[LabelMap]) -> Problem:
     return Problem(
         Severity.INFERRED,
         "vertebrae-split",
-        f"{scheme.name} has one label for all vertebrae; they were told apart by their shape",
-        where=where,
+        f"{maps[0].scheme.name} has one label for all vertebrae; they were told apart by their shape",
+        where=maps[0].name,
         remedy="use a program that labels each vertebra",
     )
 
 
-def _unknown(labels: list[int], scheme: LabelScheme, where: str) -> tuple[Problem, ...]:
-    if not labels:
-        return ()
-    named = ", ".join(str(n) for n in labels)
-    return (
+def _unknown(values: NDArray[np.int32], meaning: dict[int, Structure], item: LabelMap) -> list[Problem]:
+    unknown = sorted(set(_labels_in(values)) - set(meaning))
+    if not unknown:
+        return []
+    named = ", ".join(str(n) for n in unknown)
+    return [
         Problem(
             Severity.EXCLUDED,
             "label-unknown",
-            f"{scheme.name} does not tell what label {named} means; left out",
-            where=where,
-            expected=f"labels of {scheme.source}",
-        ),
-    )
+            f"{item.scheme.name} does not tell what label {named} means; left out",
+            where=item.name,
+            expected=f"labels of {item.scheme.source}",
+        )
+    ]

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from osteotrace.anatomy.adapters.label_map import read_label_map
+from osteotrace.anatomy.adapters.label_map import read_label_maps
 from osteotrace.errors import ProgramError
 from osteotrace.model.anatomy import Anatomy
 from osteotrace.model.imaging import Volume
@@ -53,9 +53,8 @@ def run_totalsegmentator(volume: Volume, *, threads: int = 1) -> Anatomy:
         image, result = Path(name) / "image.nii.gz", Path(name) / "labels.nii.gz"
         write_nifti(image, volume.values, volume.grid)
         _run(program, task, image, result, threads)
-        return read_label_map(
-            result,
-            scheme(labels),
+        return read_label_maps(
+            [(result, scheme(labels))],
             series_id=volume.series.id,
             frame_of_reference_uid=volume.grid.frame_of_reference_uid,
         )
