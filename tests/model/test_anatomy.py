@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pydantic import TypeAdapter
 
 from osteotrace.errors import LatticeMismatchError, RegionError
 from osteotrace.model.anatomy import (
@@ -15,7 +16,10 @@ from osteotrace.model.anatomy import (
     Numbering,
     Outlined,
     Possible,
+    SpineCount,
 )
+from osteotrace.model.problem import Problem
+from osteotrace.model.values import Severity
 from osteotrace.space import Grid
 
 GRID = Grid((3, 3, 3), np.eye(4), "1.2.3")
@@ -84,3 +88,12 @@ def test_a_vertebra_knows_its_level_its_number_and_what_else_it_could_be():
 def test_a_block_has_the_level_of_its_upper_vertebra():
     block = NumberedVertebra((), (Possible("L2+L3", 0.9),), Certainty.PROBABLE, ())
     assert (block.level, block.verse) == ("L2", 21)
+
+
+def test_a_numbering_crosses_the_border_to_json():
+    vertebra = NumberedVertebra(
+        (BoneRef("ct", "V1"),), (Possible("T13", 0.8),), Certainty.PROBABLE, ("seen: sacrum",), overruled=True
+    )
+    numbering = Numbering((vertebra,), (SpineCount(13, 5, 0.8),), (Problem(Severity.INFO, "a", "b"),))
+    adapter = TypeAdapter(Numbering)
+    assert adapter.validate_json(adapter.dump_json(numbering)) == numbering
