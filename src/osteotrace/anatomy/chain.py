@@ -34,7 +34,7 @@ def _log_sum(logs: FloatArray, axis: int | tuple[int, ...] | None = None) -> Flo
 _SIZES: Final = np.linspace(-3.0, 3.0, 13)  # standard deviations
 _MOST_MISSED: Final = 2  # in a row
 _MOST_EXTRA: Final = 2  # in a row
-_EXTRA_REACH_MM: Final = 60.0  # a detection that is no vertebra lies anywhere on this length
+_EXTRA_REACH_MM: Final = 60.0  # a detection that is no vertebra lies anywhere on this length, and beside it
 _MOST_DOUBTED: Final = 0.9
 _WHOLE_TURN_DEG: Final = 360.0
 _SACRUM_FLOOR: Final = float(np.log(1e-4))  # what was taken for a sacrum may be none
@@ -52,6 +52,8 @@ class Chain:
         Distance of the bodies, used above the diagonal.
     bend_deg : ndarray, shape (n,)
         Sagittal bend of the row at each; NaN at the ends.
+    aside_mm : ndarray, shape (n,)
+        How far each stands beside the line through its neighbours; NaN for fewer than three.
     sacrum_mm : ndarray, shape (n,)
         Distance to the sacrum; NaN where none was seen.
     """
@@ -59,13 +61,18 @@ class Chain:
     signs: tuple[Signs, ...]
     gap_mm: FloatArray
     bend_deg: FloatArray
+    aside_mm: FloatArray
     sacrum_mm: FloatArray
 
     @property
     def reversed(self) -> Chain:
         """The same row from tail to head."""
         return Chain(
-            self.signs[::-1], self.gap_mm.T[::-1, ::-1], self.bend_deg[::-1], np.full(len(self.signs), np.nan)
+            self.signs[::-1],
+            self.gap_mm.T[::-1, ::-1],
+            self.bend_deg[::-1],
+            self.aside_mm[::-1],
+            np.full(len(self.signs), np.nan),
         )
 
 
@@ -244,6 +251,8 @@ class _Model:
         signs = log_signs(chain.signs[i], self.spine, s)[:, :, None] + np.zeros((2, *self._shape))
         signs += np.log1p(-_extra_probability(chain.signs[i].confidence, s))
         signs[1] += np.log(s.block_probability)
+        if np.isfinite(chain.aside_mm[i]):
+            signs += _log_on_line(chain.aside_mm[i], s)
         if np.isfinite(chain.bend_deg[i]) and not any(seen.cut for seen in chain.signs[i - 1 : i + 2]):
             signs[0] += self._bend(i)
         height = chain.signs[i].height_mm
@@ -337,6 +346,15 @@ def _centres(values: FloatArray) -> FloatArray:
 
 def _log_normal(off: FloatArray, deviation: FloatArray) -> FloatArray:
     return np.asarray(-0.5 * (off / deviation) ** 2 - np.log(deviation * np.sqrt(2 * np.pi)))
+
+
+def _log_on_line(aside: float, settings: Settings) -> float:
+    """Log likelihood of standing so far beside the line, against a false detection: that may be anywhere."""
+    variance = settings.aside_deviation_mm**2
+    usual = -(aside**2) / (2 * variance) - np.log(2 * np.pi * variance) + 2 * np.log(_EXTRA_REACH_MM)
+    return float(
+        np.logaddexp(np.log1p(-settings.outlier_probability) + usual, np.log(settings.outlier_probability))
+    )
 
 
 def _extra_probability(confidence: float, settings: Settings) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from osteotrace.anatomy.bends import sagittal_bends_deg
+from osteotrace.anatomy.bends import aside_mm, sagittal_bends_deg
 from osteotrace.anatomy.chain import Chain
 from osteotrace.anatomy.signs import Signs
 from osteotrace.model.alignment import Alignment, Route, route
@@ -119,6 +119,7 @@ def _row(group: Sequence[tuple[Anatomy, Route]], told: Mapping[BoneRef, str], re
         signs=tuple(_signs(node, bones, told) for node in nodes),
         gap_mm=np.array([[_gap(a, b) for b in nodes] for a in nodes]),
         bend_deg=sagittal_bends_deg(places),
+        aside_mm=aside_mm(places),
         sacrum_mm=np.array([_to_sacrum(node, sacra) for node in nodes]),
     )
     return Row(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -154,6 +155,7 @@ def _is_upside_down(row: Row, settings: Settings) -> bool:
         tuple(Signs(signs.confidence) for signs in row.chain.signs),
         row.chain.gap_mm,
         row.chain.bend_deg,
+        row.chain.aside_mm,
         np.full(len(row.members), np.nan),
     )
     usual = spines(settings)[:1]
@@ -268,8 +270,8 @@ def _overruled(rows: Sequence[Row], posterior: Posterior, settings: Settings) ->
 
 
 def _without_told(chain: Chain) -> Chain:
-    signs = tuple(Signs(s.confidence, s.rib, s.dens, s.declared, "", s.height_mm) for s in chain.signs)
-    return Chain(signs, chain.gap_mm, chain.bend_deg, chain.sacrum_mm)
+    signs = tuple(replace(seen, told="") for seen in chain.signs)
+    return replace(chain, signs=signs)
 
 
 def _counts(posterior: Posterior, settings: Settings) -> tuple[SpineCount, ...]:

@@ -17,6 +17,7 @@ _NUMBERS: Final = (
     "extra_probability_min",
     "block_probability",
     "cut_place_error_mm",
+    "aside_deviation_mm",
     "size_deviation",
     "outlier_probability",
     "outlier_factor",
@@ -61,6 +62,7 @@ class Settings:
     extra_probability_min: float
     block_probability: float
     cut_place_error_mm: float
+    aside_deviation_mm: float
     size_deviation: float
     outlier_probability: float
     outlier_factor: float
