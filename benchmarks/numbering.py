@@ -11,13 +11,14 @@ What is seen of landmarks is simulated, mistakes included, in three ways:
 - ``none``: nothing;
 - ``half``: the sacrum without a rib, as in a lumbar MR, or the last rib without sacrum and first rib. Both
   leave open what several in a hundred people have otherwise: the honest answer is "probable";
-- ``settling``: the dens or the first rib, or the last rib and the sacrum together. Where the simulated
-  detector sees such a landmark wrongly (no rib at T12), the case is counted as ``misled`` instead.
+- ``settling``: the dens or the first rib (``from above``), or the last rib and the sacrum (``between``), as
+  often as random parts show them. Where the simulated detector sees such a landmark wrongly (no rib at T12), the
+  case is counted as ``misled`` instead.
 
 The spines with an unusual count are real ones with an L6, with a T13 or without a T12, and usual ones into
-which a T13 was put. They are shown in the same ways, ``settling`` always with the first rib or the dens.
-Without these, a T13 above five lumbar vertebrae looks exactly like a T12: nobody could tell. How often it is
-then called certain is counted apart (``unseen_variants``): such spines are rarer than one in thirty.
+which a T13 was put. They are shown in the same ways, ``settling`` always ``from above``. Without that, a T13
+above five lumbar vertebrae looks exactly like a T12: nobody could tell. How often it is then called certain is
+counted apart (``unseen_variants``): such spines are rarer than one in thirty.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ from osteotrace.model.criteria import load_criteria
 from osteotrace.space import Grid
 
 WAYS = ("none", "half", "settling")
-"""What is shown; a ``settling`` case whose landmark was seen wrongly becomes ``misled``."""
+"""What is asked for."""
+
+SETTLED = ("from above", "between")
 LEAST = 5  # vertebrae of a part: the smallest field of view of a spine exam
 PLACE_ERROR_MM = (1.0, 3.0)
 MISSED_SHARE, EXTRA_SHARE = 0.15, 0.15
@@ -71,7 +74,7 @@ class Case:
     kind : str
         ``usual``, ``L6``, ``T13``, ``no T12``.
     way : str
-        One of `WAYS`, ``misled`` or ``unseen``.
+        ``none``, ``half``, one of `SETTLED`, ``misled`` or ``unseen``.
     truth : tuple of str
         Level per vertebra of the anatomy; empty for a false one.
     """
@@ -135,19 +138,18 @@ def with_t13(spine: PointSpine) -> PointSpine:
 
 def drawn(pool: Sequence[PointSpine], kind: str, way: str, rng: np.random.Generator) -> Case:
     """A random part of a random spine that shows what it should."""
-    from_above = rng.random() < 0.5
     for _ in range(TRIES * len(pool)):
         spine = pool[int(rng.integers(len(pool)))]
         if len(spine.levels) <= LEAST:
             continue
         start = int(rng.integers(0, len(spine.levels) - LEAST + 1))
         stop = int(rng.integers(start + LEAST, len(spine.levels) + 1))
-        if fits(spine, range(start, stop), kind, way, from_above=from_above):
+        if fits(spine, range(start, stop), kind, way):
             return detected(spine, range(start, stop), kind, way, rng)
     raise ValueError(f"no part of the {kind} spines shows what {way!r} needs")
 
 
-def fits(spine: PointSpine, part: range, kind: str, way: str, *, from_above: bool) -> bool:
+def fits(spine: PointSpine, part: range, kind: str, way: str) -> bool:
     """Whether a part of a spine shows the landmarks of a way, and no others; a variant has to be in it."""
     levels = spine.levels[part.start : part.stop]
     above = "C2" in levels or {"C7", "T1"} <= set(levels)
@@ -162,7 +164,7 @@ def fits(spine: PointSpine, part: range, kind: str, way: str, *, from_above: boo
         case "half":
             return not above and (last_rib != sacrum or (sacrum and not is_usual))
         case "settling":
-            return above if from_above or not is_usual else last_rib and sacrum and not above
+            return above or (is_usual and last_rib and sacrum)
         case _:
             return last_rib and sacrum and not above
 
@@ -190,8 +192,10 @@ def detected(spine: PointSpine, part: range, kind: str, way: str, rng: np.random
     if rng.random() < EXTRA_SHARE:
         found.insert(*_extra(found, rng))
     place = points[-1] + SACRUM_BELOW_MM + rng.normal(0, 5, 3) if sacrum else None
-    if way == "settling" and any(_misleads(item, spine) for item in found):
-        way = "misled"
+    if way == "settling":
+        above = "C2" in levels or {"C7", "T1"} <= set(levels)
+        way = SETTLED[0] if above else SETTLED[1]
+        way = "misled" if any(_misleads(item, spine) for item in found) else way
     return Case(kind, way, _anatomy(found, place), tuple(item.level for item in found))
 
 
@@ -272,16 +276,17 @@ def report(outcomes: Sequence[Outcome]) -> None:
     )
     counted = [o for o in outcomes if o.way != "unseen"]
     unseen = [o for o in outcomes if o.way == "unseen"]
+    usual = [o for o in counted if o.kind == "usual"]
+    variants = [o for o in counted if o.kind != "usual"]
     finish(
         cases=len(counted),
         right=sum(o.right for o in counted),
         uncertain=sum(not o.certain for o in counted),
         silent_wrong=sum(o.silent_wrong for o in counted),
-        certain_right_rate=_certain_right(o for o in counted if o.way == "settling"),
-        certain_right_rate_usual=_certain_right(
-            o for o in counted if (o.kind, o.way) == ("usual", "settling")
-        ),
-        certain_right_rate_half=_certain_right(o for o in counted if (o.kind, o.way) == ("usual", "half")),
+        certain_right_rate=_certain_right(o for o in usual if o.way in SETTLED),
+        certain_right_rate_from_above=_certain_right(o for o in usual if o.way == SETTLED[0]),
+        certain_right_rate_half=_certain_right(o for o in usual if o.way == "half"),
+        certain_right_rate_variants=_certain_right(o for o in variants if o.way in SETTLED),
         unseen_variants=len(unseen),
         unseen_variants_silent_wrong=sum(o.silent_wrong for o in unseen),
     )
