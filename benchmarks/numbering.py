@@ -12,13 +12,13 @@ What is seen of landmarks is simulated, mistakes included, in three ways:
 - ``half``: the sacrum without a rib, as in a lumbar MR, or the last rib without sacrum and first rib. Both
   leave open what several in a hundred people have otherwise: the honest answer is "probable";
 - ``settling``: the dens or the first rib (``from above``), or the last rib and the sacrum (``between``), as
-  often as random parts show them. Where the simulated detector sees such a landmark wrongly (no rib at T12), the
-  case is counted as ``misled`` instead.
+  often as random parts show them. Where the simulated detector sees such a landmark wrongly (no rib at T12),
+  the case is counted as ``misled`` instead.
 
 The spines with an unusual count are real ones with an L6, with a T13 or without a T12, and usual ones into
 which a T13 was put. They are shown in the same ways, ``settling`` always ``from above``. Without that, a T13
-above five lumbar vertebrae looks exactly like a T12: nobody could tell. How often it is then called certain is
-counted apart (``unseen_variants``): such spines are rarer than one in thirty.
+above five lumbar vertebrae looks exactly like a T12: nobody could tell. How often it is then called certain
+is counted apart (``unseen_variants``): such spines are rarer than one in thirty.
 """
 
 from __future__ import annotations
