@@ -275,7 +275,7 @@ def test_spineps_patch_without_landmark_is_uncertain(osteotrace_data):
     assert anatomy.vertebrae[1].size_mm is not None
     numbering = numbered(anatomy)
     assert levels_in(numbering, anatomy) == ("L2", "L3", "L4")
-    assert "certain" not in certainties_in(numbering, anatomy)
+    assert certainties_in(numbering, anatomy) == {"uncertain"}
 
 
 def test_levels_that_the_sizes_contradict_are_reported(osteotrace_data):

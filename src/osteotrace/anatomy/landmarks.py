@@ -38,6 +38,11 @@ class Landmarks:
     at: tuple[tuple[BoneRef, ...], ...]
 
     @property
+    def any(self) -> bool:
+        """Whether there is one."""
+        return self.dens or self.first_rib or self.last_rib or self.sacrum or self.told
+
+    @property
     def lacking(self) -> str:
         """Why no level can be certain, in words; empty where the landmarks can settle it.
 

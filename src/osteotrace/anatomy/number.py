@@ -195,6 +195,8 @@ def _vertebra(
     limits = _limits(row, index, best, seen)
     if limits and certainty is Certainty.CERTAIN:
         certainty = Certainty.PROBABLE
+    elif not seen.any:  # what is no more than probable needs a landmark as well
+        certainty = Certainty.UNCERTAIN
     return NumberedVertebra(bones, possible, certainty, (*seen.reasons(best, bones), *limits))
 
 
