@@ -31,7 +31,7 @@ PLUGINS = {"pyjpegls", "pylibjpeg", "pylibjpeg-openjpeg", "python-gdcm"}
 TEXTS = {"", ".css", ".html", ".json", ".md", ".py", ".toml"}
 ALLOWED = {
     "pydicom": {"intake", "phantom"},
-    "SimpleITK": {"space", "registration"},
+    "SimpleITK": {"anatomy", "space", "registration"},
     "nibabel": {"space"},
 }
 

@@ -17,6 +17,7 @@
     │   ├── FrameMismatchError    two frames of reference mixed without a transform
     │   └── LatticeMismatchError  two grids that should share a lattice do not
     ├── CriterionError            a criterion is unknown or of another type
+    ├── ProgramError              another program is absent or failed   (exit code 2)
     └── OutputError               a result cannot be written             (exit code 2)
 
 Each says what was found, where, what was expected and what to do.
@@ -167,6 +168,12 @@ class CriterionError(OsteotraceError):
     """A criterion is unknown or of another type than asked for."""
 
     code = "criterion"
+
+
+class ProgramError(OsteotraceError):
+    """Another program that was asked for is absent, lacks its weights, or failed."""
+
+    code = "program"
 
 
 class OutputError(OsteotraceError):

@@ -19,6 +19,7 @@ from osteotrace.model.corrections import (
     Corrections,
     Different,
     LesionRef,
+    Level,
     NotALesion,
     Note,
     ReplaceMask,
@@ -83,6 +84,12 @@ note = "haemangioma"
 file = "new.nii.gz"
 series = "1.2.840.1.5"
 name = "left iliac wing"
+
+[[level]]
+series = "1.2.840.1.5"
+point_mm = [3, -42.5, 118.0]
+level = "L5"
+by = "reader 2"
 """
 
 
@@ -93,6 +100,7 @@ def test_every_kind_of_correction_is_read(folder: Path) -> None:
         NotALesion(ByTrackingUid("2.25.78"), Note(text="haemangioma")),
         AddMask(folder / "new.nii.gz", "1.2.840.1.5", "left iliac wing"),
         ReplaceMask(folder / "old.nii", ById("E2-R1"), 3),
+        Level("1.2.840.1.5", (3.0, -42.5, 118.0), "L5", Note("reader 2")),
     )
 
 
@@ -103,6 +111,7 @@ def test_each_correction_tells_itself_in_one_line(folder: Path) -> None:
         "not a lesion: tracking UID 2.25.78 (haemangioma)",
         "lesion left iliac wing added from new.nii.gz on series 1.2.840.1.5",
         "outline of E2-R1 replaced by old.nii label 3",
+        "the vertebra at (3.0, -42.5, 118.0) on series 1.2.840.1.5 is L5 (reader 2)",
     ]
 
 
@@ -118,9 +127,9 @@ PART_GROUP = '[[same]]\nlesions = ["a", "b"]\n'
     ("text", "message"),
     [
         (
-            '[[level]]\nlesion = "E1-R1"\nlevel = "L5"\n',
-            "unknown key 'level' [corrections.toml]; "
-            "expected: one of same, different, not_a_lesion, add_mask, replace_mask",
+            '[[vertebra]]\nlevel = "L5"\n',
+            "unknown key 'vertebra' [corrections.toml]; "
+            "expected: one of same, different, not_a_lesion, add_mask, replace_mask, level",
         ),
         (
             "[[same]]\n",
@@ -294,3 +303,39 @@ def test_no_bytes_make_the_reader_fall_over(tmp_path_factory: pytest.TempPathFac
     else:
         where = path.name
     assert where.startswith("corrections.toml")
+
+
+LEVEL = """
+[[level]]
+series = "1.5"
+point_mm = [1.0, 2.0, 3.0]
+level = "L5"
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"L5"', '"L7"', "'L7' is not known"),
+        ('"L5"', '"S1"', "'S1' is not known"),
+        ("[1.0, 2.0, 3.0]", "[1.0, 2.0]", "this is not a point"),
+        ("[1.0, 2.0, 3.0]", "[1.0, 2.0, nan]", "this is not a point"),
+        ("[1.0, 2.0, 3.0]", '["1", 2.0, 3.0]', "this is not a point"),
+        ("[1.0, 2.0, 3.0]", "[true, 2.0, 3.0]", "this is not a point"),
+        ("[1.0, 2.0, 3.0]", "7", "this is not a point"),
+        ('level = "L5"', "", "level"),
+    ],
+)
+def test_a_level_that_cannot_be_meant_is_refused(folder: Path, old: str, new: str, message: str) -> None:
+    with pytest.raises(DeclarationError, match=message):
+        corrections_of(folder, LEVEL.replace(old, new))
+
+
+def test_one_point_with_two_levels_is_a_contradiction(folder: Path) -> None:
+    with pytest.raises(DeclarationError, match="one point is in L5 and in L4"):
+        corrections_of(folder, LEVEL + LEVEL.replace("L5", "L4"))
+
+
+def test_a_level_tells_itself(folder: Path) -> None:
+    (item,) = corrections_of(folder, LEVEL).items
+    assert str(item) == "the vertebra at (1.0, 2.0, 3.0) on series 1.5 is L5"

@@ -19,7 +19,7 @@ from rich.markup import escape
 from osteotrace import __version__, phantom, pipeline
 from osteotrace.cli.progress import shown_progress
 from osteotrace.cli.show import show_patient, show_problems, show_result, table_console
-from osteotrace.errors import InputError, OsteotraceError, OutputError
+from osteotrace.errors import InputError, OsteotraceError, OutputError, ProgramError
 from osteotrace.space import limit_threads
 
 DONE, USAGE, REFUSED, LEFT_OUT, STOPPED = 0, 2, 3, 4, 130
@@ -174,4 +174,4 @@ def main() -> None:
 def _exit_code(error: OsteotraceError) -> int:
     if isinstance(error, InputError):
         return REFUSED
-    return USAGE if isinstance(error, OutputError) else 1
+    return USAGE if isinstance(error, OutputError | ProgramError) else 1

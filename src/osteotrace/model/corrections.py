@@ -24,12 +24,18 @@
     file = "E2-R1.nii.gz"
     label = 3
 
+    [[level]]                       # the vertebra at this point is L5
+    series = "1.2.840.1.5"
+    point_mm = [3.0, -42.5, 118.0]  # LPS, in the frame of reference of the series
+    level = "L5"
+
 A lesion is named by its id, which is stable while the input stays the same, or by what its source says
 of it, which is stable always: the drawing's SOP Instance UID and ROI or segment number, or its tracking UID.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
@@ -39,10 +45,12 @@ from typing import Literal
 
 from osteotrace.errors import DeclarationError
 from osteotrace.model.declarations import Table, nifti_files, read_toml
+from osteotrace.model.label_schemes import VERTEBRAE
 from osteotrace.model.lesion import Lesion
 
 _MAX_NUMBER = 2**31 - 1  # ROI and segment numbers are integers of at most 31 bits (DICOM IS, US)
 _NOTE_KEYS = ("by", "date", "note")
+_PRESACRAL = tuple(level for level in VERTEBRAE if level[0] != "S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +188,33 @@ class ReplaceMask:
         return f"outline of {self.lesion} replaced by {_source(self)}{self.note}"
 
 
-Correction = Same | Different | NotALesion | AddMask | ReplaceMask
+@dataclass(frozen=True, slots=True)
+class Level:
+    """The vertebra at a point has this level.
+
+    Attributes
+    ----------
+    series : str
+        Series id.
+    point_mm : tuple of float
+        In the vertebra; LPS, in the frame of reference of the series.
+    level : str
+        C1 to L6, or T13.
+    """
+
+    series: str
+    point_mm: tuple[float, float, float]
+    level: str
+    note: Note = Note()
+    kind: Literal["level"] = "level"
+
+    def __str__(self) -> str:
+        """For :class:`osteotrace.model.workup.Provenance`."""
+        place = ", ".join(f"{x:.1f}" for x in self.point_mm)
+        return f"the vertebra at ({place}) on series {self.series} is {self.level}{self.note}"
+
+
+Correction = Same | Different | NotALesion | AddMask | ReplaceMask | Level
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,13 +233,14 @@ def read_corrections(path: Path) -> Corrections:
         At the first thing that is wrong, also when two corrections contradict each other.
     """
     top = read_toml(path)
-    top.check_keys(("same", "different", "not_a_lesion", "add_mask", "replace_mask"))
+    top.check_keys(("same", "different", "not_a_lesion", "add_mask", "replace_mask", "level"))
     items: tuple[Correction, ...] = (
         *(Same(_group(t), _note(t)) for t in top.tables("same")),
         *(Different(_group(t), _note(t)) for t in top.tables("different")),
         *(_not_a_lesion(t) for t in top.tables("not_a_lesion")),
         *(_add_mask(t, path.parent) for t in top.tables("add_mask")),
         *(_replace_mask(t, path.parent) for t in top.tables("replace_mask")),
+        *(_level(t) for t in top.tables("level")),
     )
     _refuse_contradictions(items, path.name)
     return Corrections(items)
@@ -300,6 +335,20 @@ def _replace_mask(table: Table, folder: Path) -> ReplaceMask:
     return ReplaceMask(_one_file(table, folder), lesion, _label(table), _note(table))
 
 
+def _level(table: Table) -> Level:
+    keys = ("series", "point_mm", "level")
+    table.check_keys((*keys, *_NOTE_KEYS), keys)
+    point = table.values["point_mm"]
+    if not isinstance(point, list) or len(point) != 3 or not all(_is_number(x) for x in point):
+        raise table.error("this is not a point", key="point_mm", expected="three numbers: LPS, mm")
+    place = (float(point[0]), float(point[1]), float(point[2]))
+    return Level(table.text("series"), place, table.one_of("level", _PRESACRAL), _note(table))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def _refuse_contradictions(items: tuple[Correction, ...], file: str) -> None:
     """As far as the references alone tell; two names of one lesion are found out when they are looked up."""
     replaced = [x.lesion for x in items if isinstance(x, ReplaceMask)]
@@ -314,6 +363,12 @@ def _refuse_contradictions(items: tuple[Correction, ...], file: str) -> None:
     for pair in (p for x in items if isinstance(x, Different) for p in combinations(x.lesions, 2)):
         if any(group.issuperset(pair) for group in joined):
             raise _contradiction(f"{_listed(pair)} are the same and different", file)
+    told: dict[tuple[str, tuple[float, float, float]], str] = {}
+    for item in items:
+        if isinstance(item, Level):
+            first = told.setdefault((item.series, item.point_mm), item.level)
+            if first != item.level:
+                raise _contradiction(f"one point is in {first} and in {item.level}", file)
 
 
 def _merged(groups: Iterable[set[LesionRef]]) -> list[set[LesionRef]]:
