@@ -10,6 +10,7 @@ import pytest
 
 from osteotrace import pipeline
 from osteotrace.errors import NothingFoundError, OutputError
+from osteotrace.model.corrections import Corrections, Level
 from osteotrace.model.values import Verdict
 from osteotrace.model.workup_json import workup_from_json
 from osteotrace.pipeline import RunResult, Settings
@@ -125,3 +126,10 @@ def test_a_changed_declaration_is_aligned_anew(tmp_path: Path, monkeypatch: pyte
         case.write_text(declared.format(frame), encoding="utf-8")
         pipeline.run(source, tmp_path / "out", Settings(case=case))
         assert len(asked) == times, frame
+
+
+def test_a_level_that_is_not_used_is_said() -> None:
+    corrections = Corrections((Level("1.2.3", (1.0, 2.0, 3.0), "L5"),))
+    (problem,) = pipeline._unused(corrections)
+    assert "a correction is not used: the vertebra at" in problem.found
+    assert "not numbered in a run yet" in str(problem)

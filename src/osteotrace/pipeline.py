@@ -20,7 +20,7 @@ from osteotrace import __version__, findings, intake, lesions, matching, outputs
 from osteotrace.errors import NothingFoundError, OutputError, PatientMismatchError
 from osteotrace.model.alignment import Alignment
 from osteotrace.model.case import Case, read_case
-from osteotrace.model.corrections import Corrections, read_corrections
+from osteotrace.model.corrections import Corrections, Level, read_corrections
 from osteotrace.model.criteria import Criteria, load_criteria
 from osteotrace.model.fields import file_sha256
 from osteotrace.model.patient import PatientImages
@@ -127,7 +127,7 @@ def run(path: Path, out: Path, settings: Settings, progress: Progress | None = N
     scan = intake.scan(path, progress)
     patient = intake.only_patient(scan, path)
     images = intake.read_patient(patient, criteria, case=case, progress=progress)
-    images = replace(images, problems=(*scan.problems, *images.problems))
+    images = replace(images, problems=(*scan.problems, *images.problems, *_unused(corrections)))
     _check_exams(images, path)
     drawn, from_regions = lesions.lesions_of(images)
     outlined = lesions.correct(drawn, corrections, images)
@@ -190,6 +190,21 @@ def survey(
     if len(patients) > 1:
         problems.append(_several_patients(patients))
     return tuple(patients), tuple(problems)
+
+
+def _unused(corrections: Corrections) -> tuple[Problem, ...]:
+    """Corrections that a run cannot honour: it does not number vertebrae yet."""
+    levels = [item for item in corrections.items if isinstance(item, Level)]
+    return tuple(
+        Problem(
+            Severity.WARNING,
+            "level-not-used",
+            f"a correction is not used: {item}",
+            expected="vertebrae are not numbered in a run yet",
+            remedy="keep it in the file for later versions",
+        )
+        for item in levels
+    )
 
 
 def _several_patients(patients: Sequence[PatientImages]) -> Problem:
