@@ -33,7 +33,7 @@ from osteotrace.model.values import Modality, Quantity
 from osteotrace.space import NiftiImage, read_nifti, threads
 
 BAR = {"dice_median": 0.90, "dice_p10": 0.80, "all_found_rate": 0.95, "seconds_median": 10.0}
-LEAST_SHARE = 0.3  # of an outlined body that a predicted one must hold to count as a part of it
+LEAST_SHARE = 0.3  # of an outlined body in a predicted one, or the reverse, from which on they belong together
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,12 @@ def compared(
     np.add.at(shared, (truth.ravel(), predicted.ravel()), 1)
     sizes = shared.sum(axis=1)
     parts = shared[1:, 1:] > LEAST_SHARE * sizes[1:, None]
-    belongs = {p: int(shared[1:, p].argmax()) + 1 for p in range(1, shared.shape[1]) if shared[1:, p].any()}
+    volumes = shared.sum(axis=0)
+    belongs = {
+        p: int(shared[1:, p].argmax()) + 1
+        for p in range(1, shared.shape[1])
+        if shared[1:, p].max() > LEAST_SHARE * volumes[p]
+    }
     heights = [float(c @ upward) for c in _centres(truth)]
     outside = {
         p

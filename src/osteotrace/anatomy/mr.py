@@ -22,7 +22,10 @@ from osteotrace.space import Grid, resample
 LATTICE_MM = (1.25, 1.25, 2.5)  # the network was trained on this lattice
 TILES = TileSettings((256, 176, 40), (48, 48, 8), (16, 16, 8))
 
-_THRESHOLD = 0.5
+_THRESHOLD = 0.5  # of body and core, to find a body and tell it from the next
+_BORDER = 0.6  # of body, where its border is drawn
+_CORTEX = 0.65  # signal over that of the body's own marrow below which its outermost layer is cortex
+_CORTEX_MM = 4.0  # how deep that layer can be; dark marrow farther inside is marrow
 _THICK_MM = 2.5  # slices thicker than this can be read across their plane only
 _THIN_RATIO = 1.8
 _FEWEST_BODIES = 2
@@ -99,17 +102,24 @@ def find_bodies(values: NDArray[np.generic], grid: Grid, network: Network) -> Mr
         Without any body where there is no spine.
     """
     lattice = canonical_grid(grid, LATTICE_MM)
-    image, inside = normalised(on_lattice(values, grid, lattice))
+    return bodies_in(on_lattice(values, grid, lattice), lattice, network)
+
+
+def bodies_in(signal: NDArray[np.float32], lattice: Grid, network: Network) -> MrBodies:
+    """As :func:`find_bodies`, of a signal on the network's lattice; NaN where the volume has no values."""
+    image, inside = normalised(signal)
     probability = probabilities(network, image, TILES)
     probability *= inside
     body, core = probability[channel(network, "body")], probability[channel(network, "core")]
     bodies = instances(body, core, lattice)
+    cortex = _cortex(np.nan_to_num(signal), bodies, core, lattice)
+    body[cortex] = np.minimum(body[cortex], 0.5 * _BORDER)
     kept = longest_row(bodies, lattice)
     s1 = probability[channel(network, "s1")]
     kept = _ended_at_sacrum(bodies, kept, s1)
     ordered = np.zeros_like(bodies)
     for number, label in enumerate(kept, start=1):
-        ordered[bodies == label] = number
+        ordered[(bodies == label) & (body > _BORDER)] = number
     sacral = len(kept) if kept and _share_of(s1, bodies == kept[-1]) > _SACRUM else 0
     if not _credible(ordered, body):
         return MrBodies(lattice, np.zeros_like(bodies), 0, probability, inside)
@@ -167,6 +177,19 @@ def instances(
     return out
 
 
+def _cortex(
+    signal: NDArray[np.float32], bodies: NDArray[np.int32], core: NDArray[np.float32], lattice: Grid
+) -> NDArray[np.bool_]:
+    """Outermost voxels of the bodies that are much darker than their own marrow: a body is outlined without them."""
+    labels = np.arange(int(bodies.max(initial=0)) + 1)
+    deep = np.where(core > _THRESHOLD, bodies, 0)
+    marrow = np.array([0.0, *np.ravel(ndimage.median(signal, deep, labels[1:]))])
+    smooth = ndimage.gaussian_filter(signal, (0.5, 0.5, 0.0))
+    i, j, _ = lattice.spacing
+    depth = ndimage.distance_transform_edt(bodies > 0, sampling=(i, j, 1e3))  # in the sagittal plane
+    return np.asarray((bodies > 0) & (depth < _CORTEX_MM) & (smooth < _CORTEX * marrow[bodies]))
+
+
 def _joined_cores(seeds: NDArray[np.int32], mask: NDArray[np.bool_], lattice: Grid) -> NDArray[np.int32]:
     """Cores that lie too near to each other, in one connected part of the mask, become one."""
     labels = [int(n) for n in np.unique(seeds) if n]
@@ -214,4 +237,4 @@ def bodies_on(found: MrBodies, network: Network, grid: Grid) -> NDArray[np.uint1
     spread = np.where(distance < 2 * max(sampling), found.bodies[tuple(nearest)], 0)
     share = resample(np.where(spread > 0, body, 0.0), found.lattice, grid, fill=0.0)
     label = resample(spread.astype(np.float32), found.lattice, grid, order=0, fill=0.0)
-    return np.where(share > _THRESHOLD, np.round(label), 0).astype(np.uint16)
+    return np.where(share > _BORDER, np.round(label), 0).astype(np.uint16)
