@@ -1,9 +1,10 @@
 """Vertebral bodies on MR against bodies outlined by hand.
 
-Searches ``--data`` for images ``*_mr.nii.gz`` beside instances ``*_vb.nii.gz``. A predicted body belongs to the
-outlined body with which it shares most. One above the uppermost or below the lowest outlined body is left out
-(nobody outlined what lies there); any other that belongs to none counts as false. All are found when every outlined
-body has exactly one predicted body, of which no other outlined one has a part, and none is false.
+Searches ``--data`` for images ``*_mr.nii.gz`` beside instances ``*_vb.nii.gz``. A predicted body belongs to
+the outlined body with which it shares most. One above the uppermost or below the lowest outlined body is left
+out (nobody outlined what lies there); any other that belongs to none counts as false. All are found when
+every outlined body has exactly one predicted body, of which no other outlined one has a part, and none is
+false.
 
 With ``--folds DIR`` every exam is read by the network that has not seen its person: ``mr_0.onnx`` ... and
 ``split.json`` as ``training/`` writes them.
@@ -28,12 +29,14 @@ from scipy import ndimage
 from _common import finish, nothing_found, table
 from osteotrace.anatomy.network import Network, load_network, network_of
 from osteotrace.anatomy.segment import segment_mr
-from osteotrace.model.imaging import UNKNOWN, MrFacts, Series, Volume
+from osteotrace.model.imaging import UNKNOWN, CtFacts, MrFacts, Series, Volume
 from osteotrace.model.values import Modality, Quantity
 from osteotrace.space import NiftiImage, read_nifti, threads
 
 BAR = {"dice_median": 0.90, "dice_p10": 0.80, "all_found_rate": 0.95, "seconds_median": 10.0}
-LEAST_SHARE = 0.3  # of an outlined body in a predicted one, or the reverse, from which on they belong together
+LEAST_SHARE = (
+    0.3  # of an outlined body in a predicted one, or the reverse, from which on they belong together
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,23 +52,23 @@ class Row:
     seconds: float
 
 
-def volume_of(image: NiftiImage, name: str) -> Volume:
-    """An MR volume of which nothing but the signal is known."""
-    facts = MrFacts(UNKNOWN, UNKNOWN, UNKNOWN)
+def volume_of(image: NiftiImage, name: str, modality: Modality = Modality.MR) -> Volume:
+    """An MR or CT volume of which nothing but its values is known."""
+    is_mr = modality is Modality.MR
     series = Series(
         id=name,
         series_instance_uid="",
         study_instance_uid="",
         sop_class_uid="",
-        modality=Modality.MR,
-        name="MR",
+        modality=modality,
+        name=str(modality),
         description="",
         body_part=UNKNOWN,
         datetime=None,
-        quantity=Quantity.MR_SIGNAL,
+        quantity=Quantity.MR_SIGNAL if is_mr else Quantity.HU,
         unit="1",
         grid=image.grid,
-        facts=facts,
+        facts=MrFacts(UNKNOWN, UNKNOWN, UNKNOWN) if is_mr else CtFacts(),
         n_instances=1,
         source="nifti",
     )

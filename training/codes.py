@@ -79,8 +79,8 @@ def mr_code_of_tissue() -> np.ndarray:
     return code
 
 
-# CT: classes of which a voxel has one, then channels of their own: core of a body, upright, and how far it is to
-# the centre of the vertebra's body (cm along inferior, posterior, left).
+# CT: classes of which a voxel has one, then channels of their own: core of a body, upright, and how far it is
+# to the centre of the vertebra's body (cm along inferior, posterior, left).
 CT_CLASSES = (
     "other",
     "vertebra body",
@@ -136,6 +136,10 @@ def ct_class_of_tissue() -> np.ndarray:
 
 
 BONES = tuple(
-    n for n in range(TISSUES) if n in (25, 26, 69, 70, 71, 72, 73, 74, 75, 76, 77, 78, 91) or 26 <= n <= 50
-    or 92 <= n <= 116 or 126 <= n <= 150
+    n
+    for n in range(TISSUES)
+    if n in (25, 26, 69, 70, 71, 72, 73, 74, 75, 76, 77, 78, 91)
+    or 26 <= n <= 50
+    or 92 <= n <= 116
+    or 126 <= n <= 150
 )

@@ -238,7 +238,9 @@ class Sampler:
             cells = tuple(max(3, n // int(uniform(4, 10))) for n in shape)
             where = render.blobs(shape, uniform(0.02, 0.3), cells, self.device) & bone
             dense = image + uniform(150, 700)
-            image = torch.where(where, dense if chance(0.5) else torch.full_like(image, uniform(20, 80)), image)
+            image = torch.where(
+                where, dense if chance(0.5) else torch.full_like(image, uniform(20, 80)), image
+            )
         if chance(0.06):
             where = render.blobs(shape, 0.01, tuple(n // 5 for n in shape), self.device) & bone
             image = torch.where(where, uniform(1500, 3000), image)

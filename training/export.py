@@ -1,7 +1,7 @@
 """Write trained weights as an ONNX file with float16 weights: ``export.py WEIGHTS.pt OUT.onnx``. Needs torch.
 
-The weights are stored as float16 and turned to float32 when the file is loaded; the arithmetic is float32, which is
-what a CPU is fast in. The channels stand in the metadata of the file.
+The weights are stored as float16 and turned to float32 when the file is loaded; the arithmetic is float32,
+which is what a CPU is fast in. The channels stand in the metadata of the file.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-# The canal behind a body, mm: how far its middle lies behind the posterior wall, the half axes that are surely
-# canal, and those outside which surely nothing is (from the front to the back, and sideways).
+# The canal behind a body, mm: how far its middle lies behind the posterior wall, the half axes that are
+# surely canal, and those outside which surely nothing is (from the front to the back, and sideways).
 CANAL_DEPTH_MM = 9.0
 CANAL_CORE_MM = (4.5, 6.0)
 CANAL_REACH_MM = (11.0, 16.0)
@@ -113,8 +113,7 @@ def inner_share(instances: np.ndarray, spacing: np.ndarray) -> np.ndarray:
         if box is None:
             continue
         wide = tuple(
-            slice(max(0, s.start - 1), min(n, s.stop + 1))
-            for s, n in zip(box, instances.shape, strict=True)
+            slice(max(0, s.start - 1), min(n, s.stop + 1)) for s, n in zip(box, instances.shape, strict=True)
         )
         inside = instances[wide] == label
         depth = ndimage.distance_transform_edt(np.pad(inside, 1, mode="edge"), sampling=spacing)
@@ -135,7 +134,7 @@ def canal_behind(instances: np.ndarray, spacing: np.ndarray) -> tuple[np.ndarray
 
     A guess from the bodies alone, for images in which nobody has outlined the canal.
     """
-    walls, widths = [], []
+    walls = []
     for label in np.unique(instances)[1:]:
         points = np.argwhere(instances == label) * spacing
         centre = points.mean(axis=0)
@@ -158,9 +157,7 @@ def canal_behind(instances: np.ndarray, spacing: np.ndarray) -> tuple[np.ndarray
     return tube(CANAL_CORE_MM) & free, tube(CANAL_REACH_MM) & free
 
 
-def ends(
-    instances: np.ndarray, spacing: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def ends(instances: np.ndarray, spacing: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Voxels beyond a row of bodies labelled from head to tail.
 
     Returns
@@ -168,7 +165,8 @@ def ends(
     above, below : ndarray of bool
         Above the uppermost and below the lowest body.
     near_above, near_below : ndarray of bool
-        Those of them in which further bodies, not outlined, can lie: all that continue the row upwards, one below.
+        Those of them in which further bodies, not outlined, can lie: all that
+        continue the row upwards, one below.
     """
     centre = centroids(instances, spacing)
     order = sorted(centre)

@@ -29,7 +29,14 @@ def write_maps(net: UNet, cases: list[mr_samples.Case], out: Path, device: torch
         lattice = render.Lattice((i, j, k), spacing)
         centre = (torch.tensor(case.code.shape) - 1) / 2 * case.spacing
         place = render.pose(
-            lattice, centre, case.spacing, scale=1.0, degrees=(0, 0, 0), flips=(False,) * 3, bend_mm=0, crush_mm=0,
+            lattice,
+            centre,
+            case.spacing,
+            scale=1.0,
+            degrees=(0, 0, 0),
+            flips=(False,) * 3,
+            bend_mm=0,
+            crush_mm=0,
             device=device,
         )
         image = render.warp(case.image, place, nearest=False) / 255.0

@@ -1,4 +1,4 @@
-"""Training samples for the MR network: real exams with changed contrast, and contrast made from label maps."""
+"""Training samples for the MR network: real exams with changed contrast, and images made from label maps."""
 
 from __future__ import annotations
 
@@ -208,17 +208,17 @@ class Sampler:
             image = torch.where(body & where, mixed, image)
         return image
 
-    def _synthetic(
-        self, case: Case, place: render.Pose, body: Tensor, code: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Image made from tissues; its codes, in which the dark cortex is no part of a body, as people outline."""
+    def _synthetic(self, case: Case, place: render.Pose, body: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
+        """Image made from tissues; its codes, in which the dark cortex is no part of a body."""
         tissue = render.warp(case.tissue, place, nearest=True).long()
         means, rough = self._contrast()
         image = render.mottled(tissue, means, rough)
         levels = 2 + int(torch.randint(5, ()))
         values = torch.rand(levels, device=self.device)
         if case.whole_trunk and chance(0.7):
-            values = means[torch.tensor([SKIN_FAT, 80, SKIN_FAT, 18, 80, SKIN_FAT], device=self.device)][:levels]
+            values = means[torch.tensor([SKIN_FAT, 80, SKIN_FAT, 18, 80, SKIN_FAT], device=self.device)][
+                :levels
+            ]
         image = render.fill_filler(tissue, means, image, values, len(values))
         image = self._marrow(image, body)
         bone = (self.kind.to(self.device)[tissue] == MARROW) | body

@@ -1,12 +1,13 @@
 """Pack the real images and label maps into one file per task: ``prepare.py DATA OUT``.
 
-DATA is the folder ``nifti`` of the real data. Everything is turned to the axes inferior, posterior, left. The sets
-``totalsegmentator_example`` and ``tptbox_samples`` are never opened here: they test.
+DATA is the folder ``nifti`` of the real data. Everything is turned to the axes inferior, posterior, left. The
+sets ``totalsegmentator_example`` and ``tptbox_samples`` are never opened here: they test.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from pathlib import Path
 
@@ -177,7 +178,7 @@ def trunk_case(labels: np.ndarray, spacing: np.ndarray, cut: tuple[int, ...]) ->
         )
         tissue[box][body] = number + BODY_OFFSET
         numbered[box][body] = number
-    for upper, lower in zip(present[:-1], present[1:], strict=True):
+    for upper, lower in itertools.pairwise(present):
         box = geometry.box_around([boxes[upper - 1], boxes[lower - 1]], labels.shape, 2)
         above, below = numbered[box] == upper, numbered[box] == lower
         if above.any() and below.any():

@@ -94,7 +94,9 @@ def pose(
     ]
     points = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
     if bend_mm > 0:
-        cells = tuple(max(3, round(n * s / 35.0) + 2) for n, s in zip(lattice.shape, lattice.spacing, strict=True))
+        cells = tuple(
+            max(3, round(n * s / 35.0) + 2) for n, s in zip(lattice.shape, lattice.spacing, strict=True)
+        )
         bend = smooth_noise(lattice.shape, cells, device, 3)
         points = points + bend.movedim(0, -1) * bend_mm
     if crush_mm != 0:
@@ -122,7 +124,7 @@ def blur(image: Tensor, sigmas: tuple[float, float, float]) -> Tensor:
         if sigma < 0.15:
             continue
         radius = max(1, math.ceil(2.5 * sigma))
-        line = torch.exp(-torch.arange(-radius, radius + 1, device=image.device) ** 2 / (2 * sigma**2))
+        line = torch.exp(-(torch.arange(-radius, radius + 1, device=image.device) ** 2) / (2 * sigma**2))
         shape, pad = [1, 1, 1, 1, 1], [0, 0, 0]
         shape[2 + axis], pad[axis] = 2 * radius + 1, radius
         out = F.conv3d(out, (line / line.sum()).reshape(shape), padding=tuple(pad))
@@ -130,7 +132,7 @@ def blur(image: Tensor, sigmas: tuple[float, float, float]) -> Tensor:
 
 
 def thick_slices(image: Tensor, axis: int, ratio: float, gap: float) -> Tensor:
-    """What is left when the image was taken in slices `ratio` voxels apart, with a gap between them (0 to 1)."""
+    """What is left when the image was taken in slices `ratio` voxels apart with a gap between (0 to 1)."""
     size = image.shape[axis]
     sigmas = [0.0, 0.0, 0.0]
     sigmas[axis] = 0.4 * ratio * (1 - gap)
@@ -164,7 +166,9 @@ def shell(mask: Tensor) -> Tensor:
     return (wide[0, 0] > 0.5) & ~mask
 
 
-def blobs(shape: tuple[int, int, int], share: float, cells: tuple[int, int, int], device: torch.device) -> Tensor:
+def blobs(
+    shape: tuple[int, int, int], share: float, cells: tuple[int, int, int], device: torch.device
+) -> Tensor:
     """A random part of space of roughly this share, in blobs; bool."""
     noise = smooth_noise(shape, cells, device)[0]
     return noise > noise.flatten()[:: max(1, noise.numel() // 4096)].quantile(1 - share)

@@ -1,8 +1,9 @@
 """Train the networks: ``train.py mr PACK OUT --minutes 40`` or ``train.py ct ...``. Needs torch.
 
-MR: one network per fold of persons (for the figures) and one on all exams (shipped), side by side: ``--networks``.
-CT: one network, ``all``. The learning rate follows the share of the time that has passed. With ``--start DIR`` the
-weights of an earlier run are the first ones; with ``--resumable`` a run can be stopped and goes on from its folder.
+MR: one network per fold of persons (for the figures) and one on all exams (shipped), side by side:
+``--networks``. CT: one network, ``all``. The learning rate follows the share of the time that has passed.
+With ``--start DIR`` the weights of an earlier run are the first ones; with ``--resumable`` a run can be
+stopped and goes on from its folder.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from torch import Tensor
 
 import ct_samples
 import mr_samples
-from held_out import write_maps
 from codes import CT_CHANNELS, CT_CLASSES, IGNORE, MR_CHANNELS
+from held_out import write_maps
 from unet import CT_STRIDES, CT_WIDTHS, MR_STRIDES, MR_WIDTHS, UNet
 
 MR_WEIGHTS = (3.0, 1.5, 1.0, 0.5, 0.7, 0.7, 0.5, 0.5, 0.5)
@@ -65,7 +66,9 @@ def mr_loss(net: UNet, sampler: mr_samples.Sampler, batch: int, amp: bool) -> Te
     seen = known.sum(dims)
     overlap = _overlap(logits.sigmoid() * known, truth * known)
     dice = (1 - overlap) * (truth.sum(dims) > 50)
-    return ((entropy.sum(dims) / seen.clamp(min=1) * 2 + 0.5 * dice) * weights * (seen > 0)).sum() / weights.sum()
+    return (
+        (entropy.sum(dims) / seen.clamp(min=1) * 2 + 0.5 * dice) * weights * (seen > 0)
+    ).sum() / weights.sum()
 
 
 def ct_loss(net: UNet, sampler: ct_samples.Sampler, batch: int, amp: bool) -> Tensor:
@@ -89,7 +92,10 @@ def ct_loss(net: UNet, sampler: ct_samples.Sampler, batch: int, amp: bool) -> Te
         each = F.binary_cross_entropy_with_logits(logits[:, index], (wanted == 1).float(), reduction="none")
         total = total + 2.0 * (each * mask).sum() / mask.sum().clamp(min=1)
         if index == n:
-            total = total + 0.5 * (1 - _overlap(logits[:, n : n + 1].sigmoid() * mask[:, None], (wanted == 1).float()[:, None])[0])
+            total = total + 0.5 * (
+                1
+                - _overlap(logits[:, n : n + 1].sigmoid() * mask[:, None], (wanted == 1).float()[:, None])[0]
+            )
     vertebra = ((classes == 1) | (classes == 2)).float()
     error = (logits[:, n + 2 :] - torch.stack([t.to_centre for t in known])).abs().sum(1)
     return total + 0.3 * (error.clamp(max=6.0) * vertebra).sum() / vertebra.sum().clamp(min=1)

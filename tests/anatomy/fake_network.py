@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from osteotrace.anatomy.network import Network
@@ -54,7 +56,7 @@ def spine(tops=(10, 40, 70, 100), height=22):
     body = sum(box((t, 20, 5), (t + height, 48, 19)) for t in tops)
     core = sum(box((t + 6, 27, 8), (t + height - 6, 41, 16)) for t in tops)
     discs = sum(
-        (box((a + height, 20, 5), (b, 48, 19)) for a, b in zip(tops[:-1], tops[1:], strict=True)),
+        (box((a + height, 20, 5), (b, 48, 19)) for a, b in itertools.pairwise(tops)),
         np.zeros(SHAPE, np.float32),
     )
     return body, core, discs

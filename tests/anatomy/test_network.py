@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from anatomy.fake_network import CHANNELS, canonical, network_with
 
+from anatomy.fake_network import CHANNELS, canonical, network_with
 from osteotrace.anatomy.network import (
     TileSettings,
     block_mean,
@@ -39,7 +39,9 @@ def test_the_canonical_lattice_covers_the_field_of_view_and_keeps_its_centre():
     grid = turned((1, 2, 0), (1, -1, 1))
     lattice = canonical_grid(grid, (1.25, 1.25, 2.5))
     assert np.allclose(lattice.center, grid.center)
-    assert (np.array(lattice.shape) * lattice.spacing >= np.sort(grid.shape * grid.spacing)[[1, 0, 1]] * 0).all()
+    assert (
+        np.array(lattice.shape) * lattice.spacing >= np.sort(grid.shape * grid.spacing)[[1, 0, 1]] * 0
+    ).all()
     assert lattice.contains(grid.corners * 0.999 + grid.center * 0.001).all()
 
 

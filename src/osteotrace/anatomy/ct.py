@@ -1,4 +1,4 @@
-"""Vertebrae on CT: bodies by the MR network on a picture that looks like MR, the rest of each vertebra by its bone."""
+"""Vertebrae on CT: bodies by the MR network on a picture that looks like MR, the rest by the bone."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from scipy import ndimage
 
 from osteotrace.anatomy import mr
 from osteotrace.anatomy.network import Network, canonical_grid, on_lattice
-from osteotrace.space import FloatArray, Grid, resample
+from osteotrace.space import Grid, resample
 
-# Hounsfield units and the signal that they are given: fat and marrow bright, muscle and disc darker, cortex dark.
+# Hounsfield units and the signal they are given: fat and marrow bright, muscle and disc darker, cortex dark.
 _HU = (-1100.0, -300.0, -120.0, -60.0, 30.0, 90.0, 130.0, 260.0, 420.0, 700.0, 3000.0)
 _SIGNAL = (0.0, 0.0, 0.7, 0.75, 0.3, 0.33, 0.5, 0.6, 0.3, 0.08, 0.02)
 
@@ -25,7 +25,9 @@ _BESIDE_MM = 60.0  # of the midline of the bones, that is searched for bodies
 _FRONT_SHARE = 0.35  # of the depth of the trunk, from the front, in which no spine is sought
 _LEAST_BONE_ML = 5.0
 _SHELL_MM = 4.0  # cortex of a body, and what its border missed
-_BAND_ABOVE = -0.35  # share of the distance of two bodies by which an arch begins above the centre of its body
+_BAND_ABOVE = (
+    -0.35
+)  # share of the distance of two bodies by which an arch begins above the centre of its body
 _ARCH_MM = 65.0  # from the posterior wall to the tip of a spinous process
 _ARCH_SIDE_MM = 20.0  # how much wider than its body a vertebra is, on either side
 
@@ -74,8 +76,8 @@ def whole_vertebrae(
 ) -> NDArray[np.int32]:
     """Bodies with their cortex, arches and processes; on the lattice of the bodies.
 
-    The bone behind the row of bodies is shared out among them along the bone itself: each voxel goes to the body
-    from which it is reached first.
+    The bone behind the row of bodies is shared out among them along the bone itself: each voxel goes to the
+    body from which it is reached first.
     """
     hu = np.nan_to_num(on_lattice(values, grid, found.lattice), nan=_AIR_HU)
     spacing = tuple(float(s) for s in found.lattice.spacing)
@@ -105,10 +107,12 @@ def _filled(labels: NDArray[np.int32], free: NDArray[np.bool_]) -> NDArray[np.in
 
 
 def _bands(found: mr.MrBodies, spacing: tuple[float, ...]) -> NDArray[np.int32]:
-    """At which body's level a voxel lies: its arch lies lower than the body, across the axis of the spine there."""
+    """At which body's level a voxel lies, across the axis of the spine; arches lie lower than bodies."""
     numbers = range(1, found.count + 1)
     centres = [np.argwhere(found.bodies == n).mean(axis=0) * spacing for n in numbers]
-    i, j = np.meshgrid(*(np.arange(n) * s for n, s in zip(found.bodies.shape[:2], spacing[:2], strict=True)), indexing="ij")
+    i, j = np.meshgrid(
+        *(np.arange(n) * s for n, s in zip(found.bodies.shape[:2], spacing[:2], strict=True)), indexing="ij"
+    )
     out = np.zeros(found.bodies.shape[:2], np.int32)
     for index, centre in enumerate(centres):
         above, below = centres[max(0, index - 1)], centres[min(len(centres) - 1, index + 1)]
@@ -123,7 +127,7 @@ def _bands(found: mr.MrBodies, spacing: tuple[float, ...]) -> NDArray[np.int32]:
 def spread_along(
     seeds: NDArray[np.int32], mask: NDArray[np.bool_], allowed: NDArray[np.int32] | None = None
 ) -> NDArray[np.int32]:
-    """Give each voxel of a mask the seed from which the fewest steps within the mask lead to it; 0 where none does.
+    """Give each voxel of a mask the seed from which it is reached in the fewest steps; 0 where from none.
 
     With ``allowed``, a voxel takes that seed only.
     """
@@ -157,9 +161,7 @@ def _behind(found: mr.MrBodies, spacing: tuple[float, ...]) -> NDArray[np.bool_]
         middles.append(points[:, 2].mean())
         widths.append(np.ptp(np.percentile(points[:, 2], (2.0, 98.0))) / 2)
     rows = np.arange(shape[0]) * spacing[0]
-    wall, middle, width = (
-        np.interp(rows, heights, v)[:, None, None] for v in (walls, middles, widths)
-    )
+    wall, middle, width = (np.interp(rows, heights, v)[:, None, None] for v in (walls, middles, widths))
     j = (np.arange(shape[1]) * spacing[1])[None, :, None]
     k = (np.arange(shape[2]) * spacing[2])[None, None, :]
     tall = (rows > heights[0] - 25.0) & (rows < heights[-1] + 45.0)
@@ -172,6 +174,6 @@ def on_grid(labels: NDArray[np.int32], lattice: Grid, grid: Grid) -> NDArray[np.
     spacing = tuple(float(s) for s in lattice.spacing)
     distance, nearest = ndimage.distance_transform_edt(labels == 0, sampling=spacing, return_indices=True)
     spread = np.where(distance < 2 * max(spacing), labels[tuple(nearest)], 0)
-    share: FloatArray = resample((labels > 0).astype(np.float32), lattice, grid, fill=0.0)
+    share = resample((labels > 0).astype(np.float32), lattice, grid, fill=0.0)
     number = resample(spread.astype(np.float32), lattice, grid, order=0, fill=0.0)
     return np.where(share > 0.5, np.round(number), 0).astype(np.uint16)

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from osteotrace.anatomy.row import longest_row
 from osteotrace.anatomy.network import (
     Network,
     TileSettings,
@@ -17,6 +16,7 @@ from osteotrace.anatomy.network import (
     on_lattice,
     probabilities,
 )
+from osteotrace.anatomy.row import longest_row
 from osteotrace.space import Grid, resample
 
 LATTICE_MM = (1.25, 1.25, 2.5)  # the network was trained on this lattice
@@ -32,7 +32,8 @@ _FEWEST_BODIES = 2
 _LEAST_BODY_ML = 1.2
 _LEAST_CORE_ML = 0.15
 _CERTAIN_BODY = 0.6  # mean probability in a body below which nothing is believed
-_UPRIGHT = 0.35
+_LEAST_CANAL_ML = 3.0
+_CANAL_BEHIND_MM = 8.0  # of the middle of the bodies; the middle of the canal lies some 20 mm behind it
 _SPLIT_SHARE = 0.55  # two cores nearer than this share of the usual distance are one body
 _SACRUM = 0.5
 
@@ -126,10 +127,14 @@ def bodies_in(signal: NDArray[np.float32], lattice: Grid, network: Network) -> M
     return MrBodies(lattice, ordered, sacral, probability, inside)
 
 
-def is_upright(found: MrBodies, network: Network) -> bool:
-    """Whether the network saw the spine with its head end up and the canal behind it."""
-    upright = found.probability[channel(network, "upright")]
-    return bool(_share_of(upright, found.bodies > 0) > _UPRIGHT)
+def faces_backwards(found: MrBodies, network: Network) -> bool:
+    """Whether the canal lies in front of the bodies: the image is turned, or its header is wrong."""
+    rows = (found.bodies > 0).any(axis=(1, 2))
+    canal = (found.probability[channel(network, "canal")] > _THRESHOLD) & rows[:, None, None]
+    if canal.sum() * found.lattice.voxel_volume_mm3 / 1000.0 < _LEAST_CANAL_ML:
+        return False
+    behind = np.argwhere(canal)[:, 1].mean() - np.argwhere(found.bodies > 0)[:, 1].mean()
+    return bool(behind * found.lattice.spacing[1] < _CANAL_BEHIND_MM)
 
 
 def channel(network: Network, name: str) -> int:
@@ -137,9 +142,7 @@ def channel(network: Network, name: str) -> int:
     return network.channels.index(name)
 
 
-def instances(
-    body: NDArray[np.float32], core: NDArray[np.float32], lattice: Grid
-) -> NDArray[np.int32]:
+def instances(body: NDArray[np.float32], core: NDArray[np.float32], lattice: Grid) -> NDArray[np.int32]:
     """Bodies told apart by their cores.
 
     Parameters
@@ -180,7 +183,7 @@ def instances(
 def _cortex(
     signal: NDArray[np.float32], bodies: NDArray[np.int32], core: NDArray[np.float32], lattice: Grid
 ) -> NDArray[np.bool_]:
-    """Outermost voxels of the bodies that are much darker than their own marrow: a body is outlined without them."""
+    """Outermost voxels of the bodies that are much darker than their marrow: bodies are outlined without."""
     labels = np.arange(int(bodies.max(initial=0)) + 1)
     deep = np.where(core > _THRESHOLD, bodies, 0)
     marrow = np.array([0.0, *np.ravel(ndimage.median(signal, deep, labels[1:]))])
@@ -209,9 +212,7 @@ def _joined_cores(seeds: NDArray[np.int32], mask: NDArray[np.bool_], lattice: Gr
     return out
 
 
-def _ended_at_sacrum(
-    bodies: NDArray[np.int32], chain: list[int], s1: NDArray[np.float32]
-) -> list[int]:
+def _ended_at_sacrum(bodies: NDArray[np.int32], chain: list[int], s1: NDArray[np.float32]) -> list[int]:
     """The chain up to the first body that is S1: what is called a body below it is none."""
     for index, label in enumerate(chain):
         if _share_of(s1, bodies == label) > _SACRUM:

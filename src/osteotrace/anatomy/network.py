@@ -59,7 +59,7 @@ class TileSettings:
 
 
 def load_network(name: str) -> Network:
-    """An embedded network (``mr`` or ``ct``), on as many threads as :func:`osteotrace.space.threads` allows."""
+    """An embedded network (``mr``), on as many threads as :func:`osteotrace.space.threads` allows."""
     return _loaded(name, threads())
 
 
@@ -135,7 +135,8 @@ def block_mean(
     affine = grid.affine.copy()
     affine[:3, :3] = grid.affine[:3, :3] * factors
     affine[:3, 3] = grid.points((factors - 1) / 2.0)
-    return total / (a * b * c), Grid((i, j, k), affine, grid.frame_of_reference_uid)
+    total /= np.float32(a * b * c)
+    return total, Grid((i, j, k), affine, grid.frame_of_reference_uid)
 
 
 def probabilities(network: Network, image: NDArray[np.float32], tiles: TileSettings) -> NDArray[np.float32]:
@@ -184,7 +185,7 @@ def _starts(n: int, size: int, shared: int) -> list[int]:
     if n <= size:
         return [0]
     count = 1 + int(np.ceil((n - size) / (size - shared)))
-    return [int(round(x)) for x in np.linspace(0, n - size, count)]
+    return [round(x) for x in np.linspace(0, n - size, count)]
 
 
 def _taper(shape: tuple[int, ...], overlap: tuple[int, int, int]) -> NDArray[np.float32]:

@@ -16,8 +16,8 @@ _SIDEWAYS = 0.5  # share of a step that may go to the side
 def longest_row(bodies: NDArray[np.int32], lattice: Grid) -> list[int]:
     """Labels of the bodies that stand in one row, from head to tail.
 
-    Of all rows in which each body lies below the one before, neither too near nor too far nor to its side, the one
-    that holds the most volume. Bodies outside of it (in ribs, pelvis or gut) are no vertebrae.
+    Of all rows in which each body lies below the one before, neither too near nor too far nor to its side,
+    the one that holds the most volume. Bodies outside of it (in ribs, pelvis or gut) are no vertebrae.
     """
     labels = [int(n) for n in np.unique(bodies) if n]
     if not labels:
@@ -39,7 +39,7 @@ def longest_row(bodies: NDArray[np.int32], lattice: Grid) -> list[int]:
 
 
 def _follows(centres: FloatArray) -> NDArray[np.bool_]:
-    """Whether the second body (column) can be the next below the first (row); centres in mm, from head to tail."""
+    """Whether the second body (column) can be the next below the first (row); centres in mm."""
     step = centres[None] - centres[:, None]
     length = np.linalg.norm(step, axis=-1)
     length[length == 0] = np.inf

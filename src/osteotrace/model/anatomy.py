@@ -114,7 +114,7 @@ class Outlined:
     Attributes
     ----------
     name : str
-        A name of :mod:`osteotrace.model.label_schemes`: ``spinal canal``, ``back muscles left``, ``aorta`` ...
+        A name of :mod:`osteotrace.model.label_schemes`: ``spinal canal``, ``back muscles left`` ...
     label : int
         Its value in the label image.
     coarse : bool
@@ -173,7 +173,8 @@ class Anatomy:
         if labels.shape != self.grid.shape:
             raise LatticeMismatchError(f"labels have shape {labels.shape}", expected=f"{self.grid.shape}")
         _refuse_repeats([bone.id for bone in self.bones], "id", self.series_id)
-        _refuse_repeats([item.label for item in (*self.bones, *self.structures)], "label", self.series_id)
+        labelled: tuple[Bone | Outlined, ...] = (*self.bones, *self.structures)
+        _refuse_repeats([item.label for item in labelled], "label", self.series_id)
         object.__setattr__(self, "labels", labels)
 
     @property
@@ -183,7 +184,8 @@ class Anatomy:
 
     def called(self, name: str) -> tuple[Bone | Outlined, ...]:
         """Bones and structures of a name; empty when there is none."""
-        return tuple(item for item in (*self.bones, *self.structures) if item.name == name)
+        labelled: tuple[Bone | Outlined, ...] = (*self.bones, *self.structures)
+        return tuple(item for item in labelled if item.name == name)
 
     def mask(self, item: Bone | Outlined) -> Mask | None:
         """Voxels of a bone or structure on the lattice of the labels; None when it has none there."""
