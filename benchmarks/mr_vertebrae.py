@@ -110,15 +110,15 @@ def compared(
     false = {p for p in range(1, shared.shape[1]) if shared[:, p].any()} - set(belongs) - outside
     counted = np.isin(predicted, [*belongs, *false])
     both = int((counted & (truth > 0)).sum())
-    once = (parts.sum(axis=1) == 1) & (parts[:, parts.any(axis=0)].sum(axis=1) == 1)
-    merged = parts.sum(axis=0).max(initial=0) > 1
+    alone = parts.sum(axis=0) == 1
+    once = (parts.sum(axis=1) == 1) & (parts[:, alone].sum(axis=1) == 1)
     split = len(belongs) > len(set(belongs.values()))
     return Row(
         exam=name,
         bodies=len(heights),
         found=int(once.sum()),
         false=len(false),
-        all_found=bool(once.all()) and not (false or merged or split),
+        all_found=bool(once.all()) and not (false or split),
         dice=2 * both / max(1, int(counted.sum()) + int((truth > 0).sum())),
         seconds=seconds,
     )

@@ -168,3 +168,10 @@ def test_a_body_much_taller_than_the_others_is_doubted_by_name():
     assert [p.code for p in anatomy.problems] == ["vertebrae-not-told-apart"]
     assert "V3" in anatomy.problems[0].found
     assert anatomy.bones[2].confidence < 0.4 < anatomy.bones[1].confidence
+
+
+def test_two_bodies_whose_cores_touch_are_parted_where_the_network_is_less_sure():
+    drawn = seen()
+    drawn["body"] = np.maximum(drawn["body"], box((62, 20, 5), (70, 48, 19)) * 0.95)
+    drawn["core"] = np.maximum(drawn["core"], box((46, 30, 8), (86, 38, 16)) * 0.75)
+    assert len(segment_mr(mr_volume(textured(), GRID), network_with(**drawn)).bones) == 4
