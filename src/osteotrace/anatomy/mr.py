@@ -132,8 +132,8 @@ def bodies_in(signal: NDArray[np.float32], lattice: Grid, network: Network) -> M
 
 def faces_backwards(found: MrBodies, network: Network) -> bool:
     """Whether the canal lies in front of the bodies: the image is turned, or its header is wrong."""
-    rows = (found.bodies > 0).any(axis=(1, 2))
-    canal = (found.probability[channel(network, "canal")] > _THRESHOLD) & rows[:, None, None]
+    rows = (found.bodies > 0).any(axis=(1, 2), keepdims=True)
+    canal = (found.probability[channel(network, "canal")] > _THRESHOLD) & rows
     if canal.sum() * found.lattice.voxel_volume_mm3 / 1000.0 < _LEAST_CANAL_ML:
         return False
     behind = np.argwhere(canal)[:, 1].mean() - np.argwhere(found.bodies > 0)[:, 1].mean()
