@@ -1,0 +1,43 @@
+"""Real scans, where they are at hand."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mr_vertebrae import volume_of
+from osteotrace.anatomy import segment
+from osteotrace.model.values import Modality
+from osteotrace.space import Grid, read_nifti
+
+LUMBAR = "nifti/mr_lumbar_fastcleverseg/VB3/VB3_04_mr.nii.gz"
+
+
+def test_a_real_lumbar_exam_has_its_bodies_in_any_storage_order(osteotrace_data: Path):
+    image = read_nifti(osteotrace_data / LUMBAR, "lumbar")
+    turned = np.ascontiguousarray(image.values.transpose(2, 0, 1)[::-1])
+    affine = image.grid.affine.copy()
+    affine[:3, :3] = image.grid.affine[:3, :3][:, [2, 0, 1]] * (-1, 1, 1)
+    affine[:3, 3] = image.grid.points((0, 0, image.grid.shape[2] - 1))
+    other = type(image)(turned, Grid(turned.shape, affine, "lumbar"))
+    first, second = (segment(volume_of(i, "lumbar")) for i in (image, other))
+    assert 5 <= len(first.bones) <= 7
+    assert [b.id for b in first.bones] == [b.id for b in second.bones]
+    for a, b in zip(first.bones, second.bones, strict=True):
+        assert np.allclose(a.centroid_mm, b.centroid_mm, atol=3.0)
+
+
+@pytest.mark.slow
+def test_vertebrae_of_a_real_ct_without_a_landmark(osteotrace_data: Path):
+    path = osteotrace_data / "nifti/tptbox_samples/ct/sub-ct_label-22_ct.nii.gz"
+    anatomy = segment(volume_of(read_nifti(path, "ct"), "ct", Modality.CT))
+    assert len(anatomy.vertebrae) == 3
+    assert not anatomy.called("sacrum")
+
+
+def test_a_spine_turned_upside_down_is_not_labelled(osteotrace_data: Path):
+    image = read_nifti(osteotrace_data / LUMBAR, "lumbar")
+    down = type(image)(np.ascontiguousarray(image.values[::-1, ::-1]), image.grid)
+    anatomy = segment(volume_of(down, "lumbar"))
+    assert not anatomy.bones
+    assert [p.code for p in anatomy.problems] == ["faces-backwards"]

@@ -1,0 +1,246 @@
+"""Train the networks: ``train.py mr PACK OUT --minutes 40`` or ``train.py ct ...``. Needs torch.
+
+MR: one network per fold of persons (for the figures) and one on all exams (shipped), side by side:
+``--networks``. CT: one network, ``all``. The learning rate follows the share of the time that has passed.
+With ``--start DIR`` the weights of an earlier run are the first ones; with ``--resumable`` a run can be
+stopped and goes on from its folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import ct_samples
+import mr_samples
+from codes import CT_CHANNELS, CT_CLASSES, IGNORE, MR_CHANNELS
+from held_out import write_maps
+from unet import CT_STRIDES, CT_WIDTHS, MR_STRIDES, MR_WIDTHS, UNet
+
+MR_WEIGHTS = (3.0, 1.5, 1.0, 0.5, 0.7, 0.7, 0.5, 0.5, 0.5)
+AVERAGE = 0.995
+
+
+@dataclass
+class Run:
+    """One network in training.
+
+    Attributes
+    ----------
+    loss : callable
+        Draws samples and gives the loss of a network on them.
+    mean : dict
+        Weights averaged over the last steps: what is kept.
+    """
+
+    name: str
+    channels: tuple[str, ...]
+    net: UNet
+    loss: Callable[[UNet, int, bool], Tensor]
+    mean: dict[str, Tensor]
+    optimizer: torch.optim.Optimizer
+    held_out: list[mr_samples.Case]
+    steps: int = 0
+
+
+def mr_loss(net: UNet, sampler: mr_samples.Sampler, batch: int, amp: bool) -> Tensor:
+    """Cross entropy and overlap of each channel over the voxels that are known."""
+    samples = [sampler.draw() for _ in range(batch)]
+    target = torch.stack([s[1] for s in samples])
+    logits = _logits(net, [s[0] for s in samples], amp)
+    weights = torch.tensor(MR_WEIGHTS, device=logits.device)
+    known = (target != IGNORE).float()
+    truth = (target == 1).float()
+    entropy = F.binary_cross_entropy_with_logits(logits, truth, reduction="none") * known
+    dims = (0, 2, 3, 4)
+    seen = known.sum(dims)
+    overlap = _overlap(logits.sigmoid() * known, truth * known)
+    dice = (1 - overlap) * (truth.sum(dims) > 50)
+    return (
+        (entropy.sum(dims) / seen.clamp(min=1) * 2 + 0.5 * dice) * weights * (seen > 0)
+    ).sum() / weights.sum()
+
+
+def ct_loss(net: UNet, sampler: ct_samples.Sampler, batch: int, amp: bool) -> Tensor:
+    """Cross entropy and overlap of the classes, cross entropy of the core, distance error of the centres."""
+    samples = [sampler.draw() for _ in range(batch)]
+    known = [s[1] for s in samples]
+    classes = torch.stack([t.classes for t in known])
+    logits = _logits(net, [s[0] for s in samples], amp)
+    n = len(CT_CLASSES)
+    weights = torch.tensor([0.5, 2, 2, *[1] * (n - 3)], device=logits.device)
+    entropy = F.cross_entropy(logits[:, :n], classes, weight=weights, ignore_index=IGNORE)
+    seen = (classes != IGNORE)[:, None]
+    truth = F.one_hot(classes.clamp(max=n - 1), n).movedim(-1, 1) * seen
+    some = truth.sum((0, 2, 3, 4)) > 50
+    overlap = _overlap(logits[:, :n].softmax(1) * seen, truth.float())
+    dice = ((1 - overlap) * some).sum() / some.sum().clamp(min=1)
+    total = entropy + dice
+    for index, target in ((n, [t.core for t in known]), (n + 1, [t.upright for t in known])):
+        wanted = torch.stack(target)
+        mask = (wanted != IGNORE).float()
+        each = F.binary_cross_entropy_with_logits(logits[:, index], (wanted == 1).float(), reduction="none")
+        total = total + 2.0 * (each * mask).sum() / mask.sum().clamp(min=1)
+        if index == n:
+            total = total + 0.5 * (
+                1
+                - _overlap(logits[:, n : n + 1].sigmoid() * mask[:, None], (wanted == 1).float()[:, None])[0]
+            )
+    vertebra = ((classes == 1) | (classes == 2)).float()
+    error = (logits[:, n + 2 :] - torch.stack([t.to_centre for t in known])).abs().sum(1)
+    return total + 0.3 * (error.clamp(max=6.0) * vertebra).sum() / vertebra.sum().clamp(min=1)
+
+
+def _logits(net: UNet, images: list[Tensor], amp: bool) -> Tensor:
+    batch = torch.stack(images)
+    with torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=amp):
+        return net(batch).float()
+
+
+def _overlap(share: Tensor, truth: Tensor) -> Tensor:
+    """Soft Dice of each channel over a batch; both of shape (n, channels, i, j, k)."""
+    dims = (0, 2, 3, 4)
+    return 2 * (share * truth).sum(dims) / (share.sum(dims) + truth.sum(dims)).clamp(min=1)
+
+
+def step(run: Run, batch: int, rate: float, amp: bool) -> Tensor:
+    """One step of one network."""
+    for group in run.optimizer.param_groups:
+        group["lr"] = rate
+    loss = run.loss(run.net, batch, amp)
+    run.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(run.net.parameters(), 1.0)
+    run.optimizer.step()
+    run.steps += 1
+    decay = min(AVERAGE, 1 - 1 / (1 + run.steps / 10))
+    with torch.no_grad():
+        own = [p.detach() for p in run.net.parameters()]
+        torch._foreach_lerp_([run.mean[n] for n, _ in run.net.named_parameters()], own, 1 - decay)
+    return loss.detach()
+
+
+def rate_at(share: float, highest: float) -> float:
+    """Learning rate after a share (0 to 1) of the training: a short rise, then a half cosine."""
+    if share < 0.03:
+        return highest * (share / 0.03 + 0.02)
+    return highest * (0.5 + 0.5 * math.cos(math.pi * (share - 0.03) / 0.97)) + 1e-6
+
+
+def save(run: Run, out: Path, *, whole: bool) -> None:
+    """Write the averaged weights as float16, and for going on later all else."""
+    weights = {n: t.half().cpu() for n, t in run.mean.items()}
+    torch.save({"weights": weights, "steps": run.steps, "channels": run.channels}, out / f"{run.name}.pt")
+    if whole:
+        state = {"net": run.net.state_dict(), "optimizer": run.optimizer.state_dict(), "mean": run.mean}
+        torch.save(state | {"steps": run.steps}, out / f"{run.name}.resume.pt")
+
+
+def start_from(run: Run, given: argparse.Namespace, device: torch.device) -> None:
+    """Go on where an earlier run in the same folder stopped, or from the weights of another one."""
+    path = given.out / f"{run.name}.resume.pt"
+    if path.exists():
+        state = torch.load(path, map_location=device, weights_only=True)
+        run.net.load_state_dict(state["net"])
+        run.optimizer.load_state_dict(state["optimizer"])
+        run.mean, run.steps = state["mean"], state["steps"]
+    elif given.start is not None and (given.start / f"{run.name}.pt").exists():
+        saved = torch.load(given.start / f"{run.name}.pt", map_location=device, weights_only=True)
+        run.net.load_state_dict({n: t.float() for n, t in saved["weights"].items()})
+        run.mean = {n: p.detach().clone() for n, p in run.net.named_parameters()}
+        run.steps = saved["steps"]
+
+
+def runs_of(given: argparse.Namespace, device: torch.device) -> list[Run]:
+    """The networks that are asked for, with their samples."""
+    if given.task == "mr":
+        cases = mr_samples.load(np.load(given.pack / "mr.npz"), np.load(given.pack / "ct.npz"), device)
+        fold_of = json.loads((given.pack / "split.json").read_text())["fold_of"]
+        return [_mr_run(name, cases, fold_of, device) for name in given.networks]
+    sampler = ct_samples.Sampler(ct_samples.load(np.load(given.pack / "ct.npz"), device), device)
+    net = UNet(len(CT_CHANNELS), CT_STRIDES, CT_WIDTHS).to(device)
+    return [_run("ct_all", CT_CHANNELS, net, lambda n, batch, amp: ct_loss(n, sampler, batch, amp))]
+
+
+def _mr_run(name: str, cases: list[mr_samples.Case], fold_of: dict[str, int], device: torch.device) -> Run:
+    known = [c for c in cases if name == "all" or fold_of.get(c.name) != int(name)]
+    sampler = mr_samples.Sampler(known, device)
+    net = UNet(len(MR_CHANNELS), MR_STRIDES, MR_WIDTHS).to(device)
+    run = _run(f"mr_{name}", MR_CHANNELS, net, lambda n, batch, amp: mr_loss(n, sampler, batch, amp))
+    run.held_out = [c for c in cases if name != "all" and fold_of.get(c.name) == int(name)]
+    return run
+
+
+def _run(name: str, channels: tuple[str, ...], net: UNet, loss: Callable[[UNet, int, bool], Tensor]) -> Run:
+    optimizer = torch.optim.AdamW(net.parameters(), weight_decay=1e-4)
+    mean = {n: p.detach().clone() for n, p in net.named_parameters()}
+    return Run(name, channels, net, loss, mean, optimizer, [])
+
+
+def train(runs: list[Run], given: argparse.Namespace, amp: bool) -> None:
+    """All networks in turn until the time is over."""
+    start = last_saved = time.monotonic()
+    limit = given.minutes * 60
+    lines: list[dict[str, object]] = []
+    while (passed := time.monotonic() - start) < limit:
+        rate = rate_at(passed / limit, given.rate)
+        losses = {run.name: step(run, given.batch, rate, amp) for run in runs}
+        if runs[0].steps % given.log == 0:
+            shown = {name: round(float(value), 4) for name, value in losses.items()}
+            lines.append({"s": round(passed, 1), "steps": runs[0].steps, "loss": shown})
+            name = "-".join(run.name for run in runs)
+            (given.out / f"{name}.json").write_text(json.dumps(lines, indent=0))
+        if given.resumable and time.monotonic() - last_saved > 300:
+            last_saved = time.monotonic()
+            for run in runs:
+                save(run, given.out, whole=True)
+    for run in runs:
+        save(run, given.out, whole=given.resumable)
+
+
+def main() -> None:
+    """Parse the command line and train."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("task", choices=["mr", "ct"])
+    parser.add_argument("pack", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--minutes", type=float, default=40.0)
+    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--batch", type=int, default=2)
+    parser.add_argument("--log", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=4)
+    parser.add_argument("--networks", nargs="+", default=["0", "1", "2", "3", "4", "all"])
+    parser.add_argument("--start", type=Path, help="folder with weights of an earlier run")
+    parser.add_argument("--maps", action="store_true", help="write the answers of the folds on their exams")
+    parser.add_argument("--resumable", action="store_true", help="keep optimiser states, to go on later")
+    given = parser.parse_args()
+    device = torch.device(given.device)
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cuda.matmul.allow_tf32 = True
+    torch.backends.cudnn.allow_tf32 = True
+    given.out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(given.seed)
+    runs = runs_of(given, device)
+    for run in runs:
+        start_from(run, given, device)
+    amp = device.type == "cuda"
+    train(runs, given, amp)
+    for run in runs:
+        if given.maps and run.held_out:
+            run.net.load_state_dict(run.mean)
+            write_maps(run.net.eval(), run.held_out, given.out / f"{run.name}.npz", device, amp)
+
+
+if __name__ == "__main__":
+    main()
