@@ -31,7 +31,7 @@ def test_the_lesions_of_the_phantom_are_one_in_every_exam(
     drawn = {s["series_instance_uid"]: s["drawings"] or {} for s in phantom_truth["series"]}
     lesions = {lesion.id: lesion for lesion in result.workup.lesions}
     true_of_track = [
-        {drawn[lesions[i].series_id][lesions[i].name] for i in track.lesions}
+        {drawn[lesions[i].series_id][lesions[i].name] for i in track.lesion_ids}
         for track in result.workup.tracks
     ]
     assert all(len(found) == 1 for found in true_of_track), true_of_track  # never two lesions in one track

@@ -110,7 +110,7 @@ def _directions(level: Level, rotation: FloatArray) -> _Directions:
     matrix = np.linalg.inv(level.grid.affine) @ lattice
     index = apply_affine(matrix, np.moveaxis(np.indices(shape), 0, -1))
     far = np.array(level.grid.shape) - 0.5
-    inside = ((index >= -0.5) & (index <= far)).all(axis=-1).astype(np.float32)
+    inside = np.asarray(((index >= -0.5) & (index <= far)).all(axis=-1), dtype=np.float32)
     ranks, body = (
         ndimage.affine_transform(
             values, matrix[:3, :3], matrix[:3, 3], output_shape=shape, order=1, mode="nearest"
@@ -122,7 +122,7 @@ def _directions(level: Level, rotation: FloatArray) -> _Directions:
     own = n**2 - (n**2).mean(axis=0)
     mixed = np.stack([np.sqrt(2.0) * n[a] * n[b] for a, b in _COUPLES])
     tensors = np.concatenate([own, mixed]).astype(np.float32) * inside
-    return _Directions(tensors, weight.astype(np.float32), inside, origin)
+    return _Directions(np.asarray(tensors), np.asarray(weight, dtype=np.float32), inside, origin)
 
 
 def _agreement(

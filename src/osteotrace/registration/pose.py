@@ -71,7 +71,7 @@ class Found:
     def score(self, pose: FloatArray, settings: Settings) -> float:
         """Evidence times the power of the agreement of edges, as of the rivals, at any pose."""
         value, agreement = self.opinions(pose, settings)
-        return value * agreement**_EDGE_POWER
+        return float(value * agreement**_EDGE_POWER)
 
 
 def find_pose(
