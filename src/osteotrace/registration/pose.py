@@ -63,15 +63,16 @@ class Found:
     probes: Sequence[Prepared]
     fields: Sequence[Prepared]
 
-    def opinions(self, pose: FloatArray, settings: Settings) -> tuple[float, float]:
-        """Evidence and agreement of edges (each 0 and more) at any pose."""
+    def opinions(self, settings: Settings) -> Callable[[FloatArray], tuple[float, float]]:
+        """Evidence and agreement of edges (each 0 and more) of any pose."""
         edges = _edges(self.probes, self.fields, settings, 1)
-        return evidence(self.pairs, pose, _RANK_POWER)[0], edges(pose)
+        return lambda pose: (evidence(self.pairs, pose, _RANK_POWER)[0], edges(pose))
 
-    def score(self, pose: FloatArray, settings: Settings) -> float:
-        """Evidence times the power of the agreement of edges, as of the rivals, at any pose."""
-        value, agreement = self.opinions(pose, settings)
-        return float(value * agreement**_EDGE_POWER)
+
+def score(opinions: tuple[float, float]) -> float:
+    """Evidence times the power of the agreement of edges, by which poses are ranked."""
+    value, agreement = opinions
+    return float(value * agreement**_EDGE_POWER)
 
 
 def find_pose(
@@ -238,7 +239,7 @@ def _with_edges(
 ) -> list[tuple[float, FloatArray]]:
     """Scores times the agreement of edges at one level, best first."""
     edges = _edges(probes, fields, settings, number)
-    out = [(value * edges(pose) ** _EDGE_POWER, pose) for value, pose in scored]
+    out = [(score((value, edges(pose))), pose) for value, pose in scored]
     return sorted(out, key=lambda s: -s[0])
 
 

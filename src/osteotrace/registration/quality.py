@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,11 +10,13 @@ from scipy.spatial.transform import Rotation
 
 from osteotrace.model.values import Verdict
 from osteotrace.registration.evidence import Pair, overlap
-from osteotrace.registration.pose import Found, distance
+from osteotrace.registration.pose import Found, distance, score
 from osteotrace.registration.refine import Tether, climb
 from osteotrace.registration.settings import Settings
 from osteotrace.space import FloatArray
 from osteotrace.space.grid import apply_affine
+
+_Opinions = Callable[[FloatArray], tuple[float, float]]
 
 _ITERATIONS = 15
 _MIRROR = "the mirror image fits better: left and right are unsure"
@@ -67,25 +69,26 @@ def assess(found: Found, settings: Settings, seed: int) -> Quality:
     spread_error = float(np.hypot(base, settings.error_per_residual * residual))
     error = max(spread_error, float(np.hypot(settings.error_base_mm, _bend(found, settings.tether_mm))))
     shared = overlap(found.pairs, found.pose)
-    margin = _margin(found, settings)
-    chance = _over_chance(found, settings, seed)
+    opinions = found.opinions(settings)
+    margin = _margin(found, opinions, settings.rival_mm)
+    chance = _over_chance(found, opinions, settings, seed)
     verdict, reasons = _judge(error, shared, margin, chance, settings)
     if verdict is not Verdict.FAILED and _mirror_fits(found, settings.mirror_gain):
         verdict, reasons = Verdict.DOUBTFUL, (*reasons, _MIRROR)
     return Quality(residual, error, shared, margin, chance, verdict, reasons)
 
 
-def _margin(found: Found, settings: Settings) -> float:
+def _margin(found: Found, opinions: _Opinions, far_mm: float) -> float:
     """Advantage over the distinct optima of the search, and over those one segment of a spine away."""
     points = found.pairs[0].samples.points
 
     def best_far(scored: Sequence[tuple[float, FloatArray]]) -> float:
-        far = [score for score, other in scored if distance(other, found.pose, points) > settings.rival_mm]
+        far = [value for value, other in scored if distance(other, found.pose, points) > far_mm]
         return max(far, default=0.0)
 
     searched = best_far(found.rivals[1:]) / max(found.rivals[0][0], 1e-9)
-    shifted = [(found.score(pose, settings), pose) for pose in _segment_away(found)]
-    return 1.0 - max(searched, best_far(shifted) / max(found.score(found.pose, settings), 1e-9))
+    shifted = [(score(opinions(pose)), pose) for pose in _segment_away(found)]
+    return 1.0 - max(searched, best_far(shifted) / max(score(opinions(found.pose)), 1e-9))
 
 
 def _segment_away(found: Found) -> list[FloatArray]:
@@ -156,15 +159,15 @@ def _half(pair: Pair, axis: int, side: float, middle: FloatArray) -> Pair:
     return Pair(pair.field, pair.samples.take(chosen), pair.kind)
 
 
-def _over_chance(found: Found, settings: Settings, seed: int) -> float:
+def _over_chance(found: Found, opinions: _Opinions, settings: Settings, seed: int) -> float:
     """Evidence and agreement of edges over those of unrelated poses; the lesser, in standard deviations.
 
     In a narrow slab of a trunk one of the two alone is often high at a wrong pose.
     """
-    values = np.array([found.opinions(pose, settings) for pose in _unrelated(found, settings, seed)])
+    values = np.array([opinions(pose) for pose in _unrelated(found, settings, seed)])
     if len(values) < 3:
         return 0.0
-    above = (np.array(found.opinions(found.pose, settings)) - values.mean(axis=0)) / values.std(axis=0)
+    above = (np.array(opinions(found.pose)) - values.mean(axis=0)) / values.std(axis=0)
     return float(np.nan_to_num(above).min())
 
 
