@@ -7,6 +7,7 @@ OUT ?= demo-out
 BIN := $(VENV)/bin
 SEEDS ?= 0-1
 SEEDED := benchmarks/phantom.py
+ON_PHANTOMS := benchmarks/alignment.py
 BENCHMARKS := $(sort $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py)))
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
@@ -36,7 +37,7 @@ format: $(VENV)/.dev ## let ruff lay out the code
 
 bench: $(VENV)/.dev ## every benchmark, on the real scans in OSTEOTRACE_DATA and on phantoms
 	@test -n "$(OSTEOTRACE_DATA)" || { echo "set OSTEOTRACE_DATA to the folder of real scans" >&2; exit 2; }
-	@for script in $(filter-out $(SEEDED),$(BENCHMARKS)); do \
+	@for script in $(filter-out $(SEEDED) $(ON_PHANTOMS),$(BENCHMARKS)); do \
 	    echo "== $$script"; $(BIN)/python $$script --data "$(OSTEOTRACE_DATA)" || exit $$?; \
 	done
 	@for script in $(SEEDED); do \

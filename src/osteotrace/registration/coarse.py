@@ -36,7 +36,7 @@ class Candidate:
     pose : ndarray, shape (4, 4)
         Probe frame to field frame, LPS mm.
     score : float
-        Mutual information (nats) times the root of the overlap.
+        Mutual information (nats) or agreement of edges, times the root of the overlap.
     """
 
     pose: FloatArray
@@ -78,7 +78,7 @@ def search(
     list of Candidate
         Best first; the local maxima of every rotation.
     """
-    spacing = affordable_spacing(probe, field, spacing_mm)
+    spacing = affordable_spacing(probe, field, spacing_mm, _BUDGET)
     step = min(_LARGEST_STEP_DEG, step_deg * spacing / spacing_mm)
     still, level = _classes(field.at(spacing), np.eye(3)), probe.at(spacing)
 
@@ -90,11 +90,11 @@ def search(
     return sorted(found, key=lambda c: -c.score)
 
 
-def affordable_spacing(probe: Prepared, field: Prepared, spacing_mm: float) -> float:
+def affordable_spacing(probe: Prepared, field: Prepared, spacing_mm: float, budget: int) -> float:
     """Voxel size (mm) at which one transform has no more points than the budget."""
     size = np.array(field.base.grid.shape) * field.base.spacing_mm
     reach = 0.7 * float(np.linalg.norm(np.array(probe.base.grid.shape) * probe.base.spacing_mm))
-    return max(spacing_mm, float((np.prod(size + reach) / _BUDGET) ** (1 / 3)))
+    return max(spacing_mm, float((np.prod(size + reach) / budget) ** (1 / 3)))
 
 
 def rotations(limit_deg: float, step_deg: float) -> list[FloatArray]:
@@ -134,14 +134,41 @@ def _best_shifts(
         for a, b in zip(field.images.shape[1:], probe.images.shape[1:], strict=True)
     )
     scores = _information(probe, field, shape, min_overlap)
+    limits = field.images.shape[1:]
+    return peaks(scores, limits, rotation, field.origin - probe.origin, spacing, _PER_ROTATION)
+
+
+def peaks(
+    scores: NDArray[np.float32],
+    limits: tuple[int, ...],
+    rotation: FloatArray,
+    offset: FloatArray,
+    spacing: float,
+    n: int,
+) -> list[Candidate]:
+    """Local maxima of the scores of all cyclic shifts of a turned probe, best first.
+
+    Parameters
+    ----------
+    scores : ndarray, shape of the transform
+        Above 0 where the shift is allowed.
+    limits : tuple of int
+        Shape of the field image; larger shifts are negative ones.
+    rotation, offset : ndarray, shapes (3, 3) and (3,)
+        Rotation of the probe, and translation (mm) of the shift 0.
+    spacing : float
+        Length of a step, mm.
+    n : int
+        At most so many.
+    """
     peak = (ndimage.maximum_filter(scores, 3, mode="wrap") == scores) & (scores > 0)
     places, values = np.argwhere(peak), scores[peak]
     out = []
-    for best in np.argsort(-values, kind="stable")[:_PER_ROTATION]:
-        shift = np.where(places[best] >= field.images.shape[1:], places[best] - np.array(shape), places[best])
+    for best in np.argsort(-values, kind="stable")[:n]:
+        shift = np.where(places[best] >= limits, places[best] - np.array(scores.shape), places[best])
         pose = np.eye(4)
         pose[:3, :3] = rotation
-        pose[:3, 3] = field.origin - probe.origin + shift * spacing
+        pose[:3, 3] = offset + shift * spacing
         out.append(Candidate(pose, float(values[best])))
     return out
 

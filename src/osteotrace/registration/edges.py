@@ -40,7 +40,7 @@ def edge_agreement(probe: Level, weight: FloatArray, field: Level, pose: FloatAr
     counts = weight * _inside(matrix, probe.grid.shape, field.grid.shape)
     if not counts.any():
         return 0.0
-    one, other = _normals(probe.ranks, counts), _normals(moved, counts)
+    one, other = normals(probe.ranks, counts), normals(moved, counts)
     cosine = (one * other).sum(axis=0) ** 2
     lengths = [((n**2).sum(axis=0) ** 2 * counts).sum() for n in (one, other)]
     product = float(np.sqrt(lengths[0] * lengths[1]))
@@ -52,8 +52,8 @@ def _inside(matrix: FloatArray, shape: Sequence[int], limits: Sequence[int]) -> 
     return np.asarray(((index >= 0) & (index <= np.array(limits) - 1.0)).all(axis=-1), dtype=np.float64)
 
 
-def _normals(values: Floats, weight: FloatArray) -> Floats:
-    """Gradient over its length, damped below the median length where the weight is large."""
+def normals(values: Floats, weight: FloatArray) -> Floats:
+    """Gradient over its length, damped below the median length where the weight is large; axes first."""
     if min(values.shape) < 2:
         return np.zeros((3, *values.shape), dtype=np.float32)
     slope = np.stack([np.gradient(values, axis=axis) for axis in range(3)])

@@ -12,6 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from osteotrace.model.values import Modality
 from osteotrace.registration.coarse import search
+from osteotrace.registration.edge_search import search_edges
 from osteotrace.registration.edges import edge_agreement
 from osteotrace.registration.evidence import BINS, Field, Pair, evidence, overlap
 from osteotrace.registration.pyramid import Level, Prepared
@@ -30,6 +31,7 @@ _RANK_POWER = 0.5
 # Edges tell turns apart that mutual information confounds; their differences are small, so they count twice.
 _EDGE_POWER = 2.0
 _FROM_SEARCH = 14
+_FROM_EDGES = 6
 _LEAST_FOCUS_MM = 40.0
 _FOLLOWED = 2  # optima from which the uptake is followed
 _ROUNDS = 2
@@ -50,12 +52,27 @@ class Found:
         Score and pose of the distinct optima, best first.
     pairs : tuple of Pair
         The pairs of the level before the last, for quick checks.
+    probes, fields : sequence of Prepared
+        The series.
     """
 
     pose: FloatArray
     estimates: dict[str, FloatArray]
     rivals: tuple[tuple[float, FloatArray], ...]
     pairs: tuple[Pair, ...]
+    probes: Sequence[Prepared]
+    fields: Sequence[Prepared]
+
+    def opinions(self, settings: Settings) -> Callable[[FloatArray], tuple[float, float]]:
+        """Evidence and agreement of edges (each 0 and more) of any pose."""
+        edges = _edges(self.probes, self.fields, settings, 1)
+        return lambda pose: (evidence(self.pairs, pose, _RANK_POWER)[0], edges(pose))
+
+
+def score(opinions: tuple[float, float]) -> float:
+    """Evidence times the power of the agreement of edges, by which poses are ranked."""
+    value, agreement = opinions
+    return float(value * agreement**_EDGE_POWER)
 
 
 def find_pose(
@@ -109,7 +126,7 @@ def _consensus(
     near = [d for d in draws if distance(d.pose, best, points) <= settings.distinct_mm]
     rivals = next(d.rivals for d in draws if d.pose is best)
     estimates = {f"{name} ({n})": e for n, d in enumerate(near, 1) for name, e in d.estimates.items()}
-    return Found(mean_pose([d.pose for d in near], points), estimates, rivals, judges)
+    return Found(mean_pose([d.pose for d in near], points), estimates, rivals, judges, probes, fields)
 
 
 def _refined(
@@ -129,7 +146,7 @@ def _refined(
         rank = [evidence(pairs, pose, _RANK_POWER)[0] for pose in kept]
         points = pairs[0].samples.points
         scored = distinct(list(zip(rank, kept, strict=True)), points[::20], settings.distinct_mm)
-        scored = _with_edges(scored[: 2 * _KEPT[number]], probes, fields, settings)
+        scored = _with_edges(scored, probes, fields, settings, min(number, 1))
         poses = [pose for _, pose in scored[: _KEPT[number]]]
         levels.append(pairs)
     if not scored:
@@ -138,14 +155,16 @@ def _refined(
     points = levels[-1][0].samples.points
     if not pets:
         around = estimates_by_kind(levels[-1], scored[0][1])
-        return Found(mean_pose(list(around.values()), points), around, tuple(scored), levels[-2])
+        mean = mean_pose(list(around.values()), points)
+        return Found(mean, around, tuple(scored), levels[-2], probes, fields)
     scene = _Scene(probes, fields, pets[0], settings, seed)
     near = _near_uptake(scene, levels[-2], [pose for _, pose in scored[:_FOLLOWED]])
     uptake = {f"{k} by uptake": e for k, e in estimates_by_kind(scene.pairs(2, near), near).items()}
     avid = mean_pose(list(uptake.values()), points)
     whole = _near_avid(scene, levels[-2], [*(pose for _, pose in scored), avid], avid)
     # A limb is not rigid: muscles and a mass slide along the bone. The mean has the smallest greatest error.
-    return Found(mean_pose([whole, avid], points), {"all": whole} | uptake, tuple(scored), levels[-2])
+    mean = mean_pose([whole, avid], points)
+    return Found(mean, {"all": whole} | uptake, tuple(scored), levels[-2], probes, fields)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -216,18 +235,30 @@ def _with_edges(
     probes: Sequence[Prepared],
     fields: Sequence[Prepared],
     settings: Settings,
+    number: int = 1,
 ) -> list[tuple[float, FloatArray]]:
-    spacing = settings.levels_mm[1]
+    """Scores times the agreement of edges at one level, best first."""
+    edges = _edges(probes, fields, settings, number)
+    out = [(score((value, edges(pose))), pose) for value, pose in scored]
+    return sorted(out, key=lambda s: -s[0])
+
+
+def _edges(
+    probes: Sequence[Prepared], fields: Sequence[Prepared], settings: Settings, number: int
+) -> Callable[[FloatArray], float]:
+    """Mean agreement of edges of all pairs of series at one level, for any pose."""
+    spacing = settings.levels_mm[number]
     weights = [focus_weight(probes, probe, spacing, settings.focus_share) for probe in probes]
-    out = []
-    for value, pose in scored:
-        agreement = [
+
+    def agreement(pose: FloatArray) -> float:
+        each = [
             edge_agreement(probe.at(spacing), weight, field.at(spacing), pose)
             for probe, weight in zip(probes, weights, strict=True)
             for field in fields
         ]
-        out.append((value * float(np.mean(agreement)) ** _EDGE_POWER, pose))
-    return sorted(out, key=lambda s: -s[0])
+        return float(np.mean(each))
+
+    return agreement
 
 
 def estimates_by_kind(pairs: Sequence[Pair], pose: FloatArray) -> dict[str, FloatArray]:
@@ -329,7 +360,16 @@ def _searched(probes: Sequence[Prepared], fields: Sequence[Prepared], settings: 
             step_deg=settings.rotation_step_deg,
             min_overlap=settings.min_overlap,
         )
+        near = search_edges(
+            probe,
+            field,
+            spacing_mm=settings.near_mm,
+            limit_deg=settings.near_limit_deg,
+            step_deg=settings.near_step_deg,
+            min_overlap=settings.min_overlap,
+        )
         poses += [c.pose for c in found[:_FROM_SEARCH]]
+        poses += [c.pose for c in near[:_FROM_EDGES]]
     return poses
 
 

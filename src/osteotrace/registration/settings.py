@@ -19,6 +19,8 @@ class Settings:
         Smallest voxel of the exhaustive search, mm.
     rotation_limit_deg, rotation_step_deg : float
         Radius of the ball of rotations that is searched, and the step of its lattice.
+    near_mm, near_limit_deg, near_step_deg : float
+        The same of the search by edges among small turns.
     min_overlap : float
         Least share of the smaller body that the other field of view must hold, 0 to 1.
     body_hu : float
@@ -45,7 +47,7 @@ class Settings:
     rival_mm : float
         Only poses further than this from the best count in the margin, mm.
     good_chance, failed_chance : float
-        Least evidence over that of unrelated poses, in their standard deviations.
+        Least evidence and agreement of edges over those of unrelated poses, in their standard deviations.
     good_overlap : float
         Least overlap of the verdict good.
     same_frame_error_mm : float
@@ -58,6 +60,9 @@ class Settings:
     coarse_mm: float
     rotation_limit_deg: float
     rotation_step_deg: float
+    near_mm: float
+    near_limit_deg: float
+    near_step_deg: float
     min_overlap: float
     body_hu: float
     focus_share: float
