@@ -182,7 +182,7 @@ def mr_facts(protocol: MrProtocol, folder: Path, vendor="A") -> tuple[MrFacts, s
         (T2_FS, "T2W", "yes", "T2 FS"),
         (replace(T2_FS, declares_fat_suppression=False), "T2W", None, "T2"),
         (STIR, "STIR", "yes", "STIR"),
-        (DIXON, "T2W", "yes", "T2 FS"),
+        (DIXON, "T2W", "yes", "T2 water"),
         (replace(DIXON, name="T2", declares_fat_suppression=False), "T2W", None, "T2"),
         (GRADIENT, "T1W", None, "T1 +C"),
     ],
