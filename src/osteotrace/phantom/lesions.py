@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any, Literal
 
@@ -192,6 +192,7 @@ def _depths(place: Place, radius: float, shell: float, deepest: float) -> tuple[
             return 0.0, np.inf
 
 
+@lru_cache(maxsize=40)  # asked again for every series of a session
 def effective(insert: Insert, body: Body) -> Field:
     """Signed distance of what is really shown of an insert: within its bone, at its size; body frame, mm."""
     values = insert.shape.values - np.float32(insert.growth_mm)

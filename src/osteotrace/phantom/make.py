@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -23,7 +24,7 @@ from osteotrace.phantom.plan import CasePlan, SeriesPlan, SessionPlan
 from osteotrace.phantom.posture import Lie, body_points, lay_down, random_lie, shifted
 from osteotrace.phantom.protocols import Acquisition, CtProtocol, MrProtocol, NmProtocol, PetProtocol
 from osteotrace.phantom.reading import Drawing, read_exam
-from osteotrace.phantom.records import Posture
+from osteotrace.phantom.records import Insert, Posture
 from osteotrace.phantom.scanner import (
     Scene,
     acquire_ct,
@@ -196,7 +197,7 @@ def _visit(plan: CasePlan, session: SessionPlan, series: SeriesPlan) -> _Visit:
     if series.breath_mm is not None:
         lie = replace(lie, breath_mm=series.breath_mm)
     posture = _between_sequences(plan, session, series, _lain(plan, session, lie, frame))
-    inserts = tuple(i for lesion in plan.lesions if (i := lesion.insert(session.day)) is not None)
+    inserts = _inserts(plan, session.day)
     scene = Scene(plan.body, inserts, posture, plan.seed)
     grid = _grid(plan, series, posture, _rng(plan, series.id, "grid"))
     if isinstance(series.protocol, PetProtocol) and grid is not None:
@@ -207,6 +208,12 @@ def _visit(plan: CasePlan, session: SessionPlan, series: SeriesPlan) -> _Visit:
     return _Visit(session, scene, posture, series, grid)
 
 
+@lru_cache(maxsize=1)  # the series of a session share them
+def _inserts(plan: CasePlan, day: int) -> tuple[Insert, ...]:
+    return tuple(i for lesion in plan.lesions if (i := lesion.insert(day)) is not None)
+
+
+@lru_cache(maxsize=1)
 def _lain(plan: CasePlan, session: SessionPlan, lie: Lie, frame: str) -> Posture:
     """The same draws for every series of a session: only the breath may differ."""
     return lay_down(plan.body, lie, frame, _rng(plan, session.id, "joints"))

@@ -147,7 +147,8 @@ def _lesion_in(
     points = exam_points(posture, lesion.carrier, inside)
     grid = acquisition.grid
     covered = None if grid is None else round(float(grid.contains(points).mean()), 4)
-    shown = contrast(acquisition, body, shape, lesion.carrier, posture)
+    treated = lesion.nature == "treatment"  # a whole bone, or what is gone: nothing to be made out
+    shown = None if treated else contrast(acquisition, body, shape, lesion.carrier, posture)
     return {
         "id": lesion.id,
         "present": True,
