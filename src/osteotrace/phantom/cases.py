@@ -8,7 +8,7 @@ from typing import Literal
 
 from osteotrace.errors import DeclarationError
 from osteotrace.phantom.body import BodyOptions, body_from_labels, build_body
-from osteotrace.phantom.index_case import index_case, specification
+from osteotrace.phantom.index_case import Spec, index_case, specification
 from osteotrace.phantom.plan import CasePlan
 from osteotrace.phantom.random_case import random_case, random_options
 from osteotrace.phantom.records import Body, Person
@@ -79,10 +79,10 @@ def _check(request: CaseRequest) -> None:
         )
 
 
-def _index_body(spec: dict[str, dict[str, float]]) -> Body:
+def _index_body(spec: Spec) -> Body:
     person = spec["person"]
     options = BodyOptions(
-        sex="M",
+        sex=person["sex"],
         age_years=int(person["age_years"]),
         size_m=float(person["size_m"]),
         weight_kg=float(person["weight_kg"]),

@@ -23,7 +23,7 @@ from osteotrace.space import FloatArray, Grid
 
 FORMAT = "osteotrace phantom truth 1"
 
-# A lesion of this contrast-to-noise ratio and size can be made out by a patient reader (Rose 1973).
+# Called visible from this contrast-to-noise ratio on: a project choice, not a reader's threshold.
 VISIBLE_CNR = 2.0
 
 
