@@ -1,8 +1,8 @@
 """How geometry and masks cross the border to JSON.
 
-Grids and transforms are written out in full. Voxels are not: a mask becomes an :class:`ArrayRef` to a
-NIfTI file beside ``workup.json``. The caller passes ``context={"refs": {id(mask): ArrayRef}}`` when it
-writes, and ``context={"root": folder}`` when it reads.
+Grids and transforms are written out in full. Voxels are not: a mask or label image becomes an
+:class:`ArrayRef` to a NIfTI file beside ``workup.json``. The caller passes
+``context={"refs": {id(mask): ArrayRef}}`` when it writes, and ``context={"root": folder}`` when it reads.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import PlainSerializer, PlainValidator, SerializationInfo, ValidationInfo, WithJsonSchema
 
 from osteotrace.errors import DeclarationError, InputError, SpaceError
-from osteotrace.space import FloatArray, Grid, Mask, RigidTransform, read_nifti
+from osteotrace.space import FloatArray, Grid, LabelImage, Mask, NiftiImage, RigidTransform, read_nifti
 
 _MATRIX_SCHEMA: dict[str, Any] = {
     "type": "array",
@@ -63,7 +63,7 @@ _REF_SCHEMA: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ArrayRef:
-    """Where the voxels of a mask are: a NIfTI file, its hash, and the grid with its frame."""
+    """Where the voxels of a mask or label image are: a NIfTI file, its hash, and the grid with its frame."""
 
     path: str
     sha256: str
@@ -132,9 +132,9 @@ def _matrix(data: Any) -> FloatArray:
         raise ValueError("a matrix is four lists of four numbers") from error
 
 
-def _mask_to_json(mask: Mask, info: SerializationInfo) -> dict[str, Any]:
+def _array_to_json(item: Mask | LabelImage, info: SerializationInfo) -> dict[str, Any]:
     refs: Mapping[int, ArrayRef] = (info.context or {}).get("refs", {})
-    ref = refs.get(id(mask))
+    ref = refs.get(id(item))
     if ref is None:
         raise DeclarationError(
             "a mask has no file", expected="every mask saved before workup.json is written"
@@ -145,6 +145,21 @@ def _mask_to_json(mask: Mask, info: SerializationInfo) -> dict[str, Any]:
 def _mask_from_json(data: Any, info: ValidationInfo) -> Mask:
     if isinstance(data, Mask):
         return data
+    image = _array_from_json(data, info)
+    with _as_value_error():
+        return Mask(image.values > 0, image.grid)
+
+
+def _labels_from_json(data: Any, info: ValidationInfo) -> LabelImage:
+    if isinstance(data, LabelImage):
+        return data
+    image = _array_from_json(data, info)
+    with _as_value_error():
+        return LabelImage(image.values, image.grid)
+
+
+def _array_from_json(data: Any, info: ValidationInfo) -> NiftiImage:
+    """Values of a file that is still what it was, on the grid of the reference."""
     if not isinstance(data, dict) or set(data) != {"path", "sha256", "grid"}:
         raise ValueError("an array reference has path, sha256 and grid")
     root = (info.context or {}).get("root")
@@ -161,7 +176,7 @@ def _mask_from_json(data: Any, info: ValidationInfo) -> Mask:
         )
     grid = _grid_from_json(data["grid"])
     with _as_value_error():
-        return Mask(read_nifti(path, grid.frame_of_reference_uid).values > 0, grid)
+        return NiftiImage(read_nifti(path, grid.frame_of_reference_uid).values, grid)
 
 
 GridField = Annotated[
@@ -174,5 +189,11 @@ TransformField = Annotated[
     WithJsonSchema(_TRANSFORM_SCHEMA),
 ]
 MaskField = Annotated[
-    Mask, PlainValidator(_mask_from_json), PlainSerializer(_mask_to_json), WithJsonSchema(_REF_SCHEMA)
+    Mask, PlainValidator(_mask_from_json), PlainSerializer(_array_to_json), WithJsonSchema(_REF_SCHEMA)
+]
+LabelsField = Annotated[
+    LabelImage,
+    PlainValidator(_labels_from_json),
+    PlainSerializer(_array_to_json),
+    WithJsonSchema(_REF_SCHEMA),
 ]

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from osteotrace.model.codes import Code
 from osteotrace.model.fields import MaskField
+from osteotrace.model.site import UNASKED, Site
 from osteotrace.model.values import Verdict
 
 
@@ -47,6 +48,8 @@ class Lesion:
         LPS, in the frame of reference of the series.
     volume_ml, longest_diameter_mm : float
         Of the mask. The diameter is three-dimensional (IBSI L0JK).
+    site : Site
+        The bone that it lies in, by the skeleton of its series or of one that an alignment reaches.
     """
 
     id: str
@@ -60,6 +63,7 @@ class Lesion:
     origin: Origin
     type: Code | None = None
     tracking_uid: str = ""
+    site: Site = UNASKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,8 @@ class Finding:
         What was measured, on the lattice of this series.
     error_mm : float
         Predicted 95% radius of the place; 0 when drawn here.
+    site : Site
+        The bone that it lies in, as this exam shows it where it shows bones.
     """
 
     id: str
@@ -144,6 +150,7 @@ class Finding:
     mask: MaskField
     values: tuple[Value, ...]
     descriptors: tuple[Descriptor, ...] = ()
+    site: Site = UNASKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +219,10 @@ class LesionTrack:
         One entry per series of the patient.
     course : {"single", "persistent", "new", "resolved", "undetermined"}
         Over dates. New and resolved need earlier or later coverage that was read.
+    site : Site
+        The bone that it lies in, by all exams together.
+    site_disagreements : tuple of str
+        What single exams say of the bone that does not fit.
     """
 
     id: str
@@ -220,3 +231,5 @@ class LesionTrack:
     lesion_ids: tuple[str, ...]
     presence: tuple[Presence, ...]
     course: Literal["single", "persistent", "new", "resolved", "undetermined"]
+    site: Site = UNASKED
+    site_disagreements: tuple[str, ...] = ()

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from osteotrace.model.alignment import Alignment
+from osteotrace.model.anatomy import Numbering
 from osteotrace.model.lesion import Finding, Lesion, LesionTrack
 from osteotrace.model.patient import Patient, Timeline
 from osteotrace.model.problem import Problem
+from osteotrace.model.skeleton import NotRead, Skeleton
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,17 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Workup:
-    """One patient: exams, alignments, lesions, findings, identities, problems."""
+    """One patient: exams, alignments, skeleton, lesions, findings, identities, problems.
+
+    Attributes
+    ----------
+    skeletons : tuple of Skeleton
+        Of the volumes that were read for bones, those without a spine among them.
+    not_read : tuple of NotRead
+        The other volumes, each with the reason.
+    numbering : Numbering
+        The levels of the vertebrae of all skeletons together. Its problems are among those of the workup.
+    """
 
     patient: Patient
     timeline: Timeline
@@ -58,6 +70,9 @@ class Workup:
     tracks: tuple[LesionTrack, ...]
     problems: tuple[Problem, ...]
     provenance: Provenance
+    skeletons: tuple[Skeleton, ...] = ()
+    not_read: tuple[NotRead, ...] = ()
+    numbering: Numbering = Numbering(())
     schema_version: str = SCHEMA_VERSION
 
     def lesion(self, lesion_id: str) -> Lesion:

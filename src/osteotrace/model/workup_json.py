@@ -18,7 +18,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from osteotrace.errors import DeclarationError
 from osteotrace.model.fields import ArrayRef
-from osteotrace.model.lesion import Finding, Lesion
 from osteotrace.model.workup import SCHEMA_VERSION, Workup
 
 _FILE = "workup.json"
@@ -33,7 +32,8 @@ def workup_to_json(workup: Workup, refs: Mapping[int, ArrayRef]) -> str:
     workup : Workup
         What was found.
     refs : mapping of int to ArrayRef
-        By ``id(mask)``: the file of every mask of the workup's lesions and findings.
+        By ``id(mask)``: the file of every mask of the workup's lesions and findings, and of every label image
+        of its skeletons.
 
     Returns
     -------
@@ -49,10 +49,11 @@ def workup_to_json(workup: Workup, refs: Mapping[int, ArrayRef]) -> str:
         raise DeclarationError(
             "a number is not finite", where=path, expected="a finite number, or Missing with a reason"
         )
-    records: tuple[Lesion | Finding, ...] = (*workup.lesions, *workup.findings)
-    for record in records:
-        if id(record.mask) not in refs:
-            raise DeclarationError("a mask has no file", where=record.id, expected="every mask saved before")
+    arrays: list[tuple[str, object]] = [(x.id, x.mask) for x in (*workup.lesions, *workup.findings)]
+    arrays += [(x.series_id, x.labels) for x in workup.skeletons if x.labels is not None]
+    for owner, array in arrays:
+        if id(array) not in refs:
+            raise DeclarationError("a mask has no file", where=owner, expected="every mask saved before")
     data = _adapter().dump_python(workup, mode="json", context={"refs": refs})
     return json.dumps(data, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 

@@ -2,6 +2,7 @@
 
 from osteotrace.space.bias import BiasSettings, bias_field
 from osteotrace.space.grid import FloatArray, Grid, frozen_array, require_same_frame
+from osteotrace.space.labels import LabelImage
 from osteotrace.space.mask import Mask, bounding_box
 from osteotrace.space.nifti import NiftiImage, read_nifti, write_nifti
 from osteotrace.space.resample import (
@@ -20,6 +21,7 @@ __all__ = [
     "BiasSettings",
     "FloatArray",
     "Grid",
+    "LabelImage",
     "Mask",
     "NiftiImage",
     "RigidTransform",
