@@ -16,17 +16,20 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from osteotrace import __version__, findings, intake, lesions, matching, outputs, registration
-from osteotrace.errors import NothingFoundError, OutputError, PatientMismatchError
+from osteotrace import __version__, anatomy, findings, intake, lesions, matching, outputs, registration
+from osteotrace.errors import DeclarationError, NothingFoundError, OutputError, PatientMismatchError
 from osteotrace.model.alignment import Alignment
+from osteotrace.model.anatomy import Numbering
 from osteotrace.model.case import Case, read_case
 from osteotrace.model.corrections import Corrections, Level, read_corrections
 from osteotrace.model.criteria import Criteria, load_criteria
 from osteotrace.model.fields import file_sha256
+from osteotrace.model.imaging import Region
 from osteotrace.model.patient import PatientImages
 from osteotrace.model.problem import Problem
-from osteotrace.model.values import Severity
-from osteotrace.model.workup import Provenance, StageCost, Workup
+from osteotrace.model.skeleton import Skeleton
+from osteotrace.model.values import Modality, Severity
+from osteotrace.model.workup import UNNUMBERED, Provenance, StageCost, Workup
 
 Progress = Callable[[str, int, int], None]
 
@@ -43,6 +46,9 @@ class Settings:
     ----------
     case, corrections : Path or None
         ``case.toml`` and ``corrections.toml``.
+    anatomy : str
+        Who finds the bones: ``builtin``, ``totalsegmentator``, ``none``, or label maps (a file, a folder, or
+        ``SCHEME=PATH``).
     deidentify : bool
         Leave names, dates, identifiers and UIDs out of everything written.
     seed : int
@@ -51,6 +57,7 @@ class Settings:
 
     case: Path | None = None
     corrections: Path | None = None
+    anatomy: str = "builtin"
     deidentify: bool = False
     seed: int = 0
 
@@ -98,10 +105,10 @@ class _Log:
 
 
 def run(path: Path, out: Path, settings: Settings, progress: Progress | None = None) -> RunResult:
-    """Work up one patient: read, align, measure, match, write.
+    """Work up one patient: read, find the bones, align, number, measure, match, write.
 
-    A run that was stopped goes on after its last finished alignment, which is kept in ``out/.cache``
-    (of a de-identified run only until it is done: the cache holds the UIDs of the input).
+    A run that was stopped goes on after its last finished skeleton or alignment, which are kept in
+    ``out/.cache`` (of a de-identified run only until it is done: the cache holds the UIDs of the input).
 
     Parameters
     ----------
@@ -115,20 +122,23 @@ def run(path: Path, out: Path, settings: Settings, progress: Progress | None = N
     Raises
     ------
     InputError
-        When the input is refused; nothing has been written.
+        When the input is refused; no result has been written.
     OutputError
         When ``out`` cannot be written or lies in the input.
     """
     criteria = load_criteria()
     case = read_case(settings.case) if settings.case else None
     corrections = read_corrections(settings.corrections) if settings.corrections else Corrections()
+    source = anatomy.source_of(settings.anatomy)
     _check_output(path, out)
     started = time.perf_counter()
     scan = intake.scan(path, progress)
-    patient = intake.only_patient(scan, path)
+    patient, bone_objects = _with_drawings_of(source, intake.only_patient(scan, path))
     images = intake.read_patient(patient, criteria, case=case, progress=progress)
-    images = replace(images, problems=(*scan.problems, *images.problems, *_unused(corrections)))
+    images = replace(images, problems=(*scan.problems, *images.problems))
     _check_exams(images, path)
+    _check_levels(corrections, images)
+    images, bone_regions = _apart(images, bone_objects)
     drawn, from_regions = lesions.lesions_of(images)
     outlined = lesions.correct(drawn, corrections, images)
     same, different = lesions.identity_pairs(outlined, corrections)
@@ -137,23 +147,41 @@ def run(path: Path, out: Path, settings: Settings, progress: Progress | None = N
     log = _Log(out / "run.log.jsonl")
     log.write(event="start", version=__version__, criteria=criteria.version)
     log.add("read", started)
-    digest = _inputs_digest((*scan.files, *_declared_files(case, settings)))
+    digest = _inputs_digest((*scan.files, *_declared_files(case, settings), *_label_files(source)))
+    with log.stage("anatomy"):
+        skeletons = anatomy.read(
+            images,
+            criteria,
+            source=source,
+            wanted={item.series for item in _levels(corrections)},
+            regions=bone_regions,
+            cache=out / ".cache",
+            progress=progress,
+        )
     with log.stage("align"):
-        alignments = _align(images, criteria, settings, out / ".cache", digest, progress)
+        key = (digest, skeletons.digest, str(settings.seed))
+        alignments = _align(images, skeletons, criteria, settings, out / ".cache", key, progress)
+    with log.stage("number"):
+        numbering, of_levels = _number(skeletons, alignments, corrections, criteria)
     with log.stage("measure"):
         found = findings.measure(outlined, images, alignments, criteria, progress)
+        placed, found = anatomy.locate(outlined, found, skeletons.anatomies, alignments, numbering, criteria)
     with log.stage("match"):
         decisions = matching.Decisions(same, different)
-        tracks = matching.link_lesions(outlined, found, images.timeline, alignments, criteria, decisions)
+        tracks = matching.link_lesions(placed, found, images.timeline, alignments, criteria, decisions)
+        tracks = anatomy.locate_tracks(tracks, placed, found, criteria)
     workup = Workup(
         patient=images.patient,
         timeline=images.timeline,
         alignments=alignments,
-        lesions=outlined,
+        lesions=placed,
         findings=found,
         tracks=tracks,
-        problems=(*images.problems, *from_regions),
+        problems=(*images.problems, *from_regions, *skeletons.problems, *of_levels),
         provenance=_provenance(images, criteria, settings, corrections, digest, len(scan.files), log.costs),
+        skeletons=tuple(Skeleton.of(one) for one in skeletons.anatomies),
+        not_read=skeletons.not_read,
+        numbering=numbering,
     )
     with log.stage("write"):
         shown = outputs.deidentify(workup) if settings.deidentify else workup
@@ -192,19 +220,73 @@ def survey(
     return tuple(patients), tuple(problems)
 
 
-def _unused(corrections: Corrections) -> tuple[Problem, ...]:
-    """Corrections that a run cannot honour: it does not number vertebrae yet."""
-    levels = [item for item in corrections.items if isinstance(item, Level)]
-    return tuple(
-        Problem(
-            Severity.WARNING,
-            "level-not-used",
-            f"a correction is not used: {item}",
-            expected="vertebrae are not numbered in a run yet",
-            remedy="keep it in the file for later versions",
-        )
-        for item in levels
+def _with_drawings_of(
+    source: anatomy.Source, patient: intake.PatientScan
+) -> tuple[intake.PatientScan, frozenset[str]]:
+    """The patient with the DICOM SEG of bones that ``--anatomy`` names, and their SOP Instance UIDs."""
+    if not isinstance(source, anatomy.LabelFiles):
+        return patient, frozenset()
+    found = [drawing for other in intake.scan(source.path).patients for drawing in other.drawings]
+    known = {drawing.sop_instance_uid for drawing in patient.drawings}
+    further = tuple(drawing for drawing in found if drawing.sop_instance_uid not in known)
+    uids = frozenset(drawing.sop_instance_uid for drawing in found)
+    return replace(patient, drawings=(*patient.drawings, *further)), uids
+
+
+def _apart(images: PatientImages, bone_objects: frozenset[str]) -> tuple[PatientImages, tuple[Region, ...]]:
+    """The images without the segments that are bones, and these."""
+    bones = tuple(region for region in images.regions if region.source_uid in bone_objects)
+    rest = tuple(region for region in images.regions if region.source_uid not in bone_objects)
+    return replace(images, regions=rest), bones
+
+
+def _levels(corrections: Corrections) -> tuple[Level, ...]:
+    return tuple(item for item in corrections.items if isinstance(item, Level))
+
+
+def _check_levels(corrections: Corrections, images: PatientImages) -> None:
+    for item in _levels(corrections):
+        volume = images.volume(item.series)
+        if volume is None or volume.series.modality not in (Modality.CT, Modality.MR):
+            raise DeclarationError(
+                f"a correction gives a level on a series that has no bones: {item}",
+                where=item.series,
+                expected="the id of a CT or MR series that inspect lists",
+            )
+
+
+def _number(
+    skeletons: anatomy.Skeletons,
+    alignments: tuple[Alignment, ...],
+    corrections: Corrections,
+    criteria: Criteria,
+) -> tuple[Numbering, tuple[Problem, ...]]:
+    """Levels of the vertebrae, and what limits them; without any skeleton a given level is not used."""
+    if not skeletons.anatomies:
+        return UNNUMBERED, tuple(_unused(item) for item in _levels(corrections))
+    numbering = anatomy.number(skeletons.anatomies, alignments, corrections, criteria)
+    return numbering, tuple(anatomy.as_limit(problem) for problem in numbering.problems)
+
+
+def _unused(item: Level) -> Problem:
+    return Problem(
+        Severity.WARNING,
+        "level-not-used",
+        f"a correction is not used: {item}",
+        expected="a run that finds bones",
+        remedy="keep it in the file, and run with --anatomy builtin",
     )
+
+
+def _label_files(source: anatomy.Source) -> tuple[Path, ...]:
+    """Files of ``--anatomy``."""
+    return source.files if isinstance(source, anatomy.LabelFiles) else ()
+
+
+def _anatomy_word(text: str) -> str:
+    """Who finds the bones, without the name of a file."""
+    source = anatomy.source_of(text)
+    return "label maps" if isinstance(source, anatomy.LabelFiles) else source
 
 
 def _several_patients(patients: Sequence[PatientImages]) -> Problem:
@@ -261,13 +343,14 @@ def _as_output_error(where: str) -> Iterator[None]:
 
 def _align(
     images: PatientImages,
+    skeletons: anatomy.Skeletons,
     criteria: Criteria,
     settings: Settings,
     cache: Path,
-    digest: str,
+    keys: Sequence[str],
     progress: Progress | None,
 ) -> tuple[Alignment, ...]:
-    key = "\n".join([digest, __version__, criteria.sha256, str(settings.seed)])
+    key = "\n".join([*keys, __version__, criteria.sha256])
     file = cache / f"alignment-{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
     kept = _read_cache(file)
     if kept is not None:
@@ -327,7 +410,11 @@ def _provenance(
         inputs_sha256=digest,
         n_files=n_files,
         series_instance_uids=tuple(sorted(uids)),
-        settings=(("deidentify", str(settings.deidentify).lower()), ("seed", str(settings.seed))),
+        settings=(
+            ("anatomy", _anatomy_word(settings.anatomy)),
+            ("deidentify", str(settings.deidentify).lower()),
+            ("seed", str(settings.seed)),
+        ),
         corrections=tuple(str(item) for item in corrections.items),
         stages=tuple(costs),
     )

@@ -140,7 +140,7 @@ def edited(text: str, change: Callable[[dict[str, Any]], object]) -> str:
 
 
 WRONG: list[tuple[Callable[[dict[str, Any]], object], str]] = [
-    (lambda d: d.update(schema_version="2"), r"schema version '2' .*expected: '1'; do: run osteotrace again"),
+    (lambda d: d.update(schema_version="1"), r"schema version '1' .*expected: '2'; do: run osteotrace again"),
     (lambda d: d.pop("schema_version"), "no schema version"),
     (lambda d: d["patient"].pop("patient_id"), r"Field required \[workup.json: patient.patient_id\]"),
     (lambda d: d["patient"].update(nick="x"), r"Unexpected keyword argument \[workup.json: patient.nick\]"),
@@ -177,7 +177,7 @@ def test_a_wrong_file_is_a_declaration_error_that_says_where(
         workup_from_json(edited(text, change), folder)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1, 2", '{"schema_version": "1"', "[" * 100_000])
+@pytest.mark.parametrize("text", ["", "{", "[1, 2", '{"schema_version": "2"', "[" * 100_000])
 def test_text_that_is_no_json(text: str, tmp_path: Path) -> None:
     with pytest.raises(DeclarationError, match=r"not JSON|nested too deeply"):
         workup_from_json(text, tmp_path)

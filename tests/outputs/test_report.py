@@ -73,7 +73,7 @@ def test_sections_stand_in_the_declared_order(page: Outline) -> None:
 def test_header(page: Outline) -> None:
     assert "HOSP-4711, Doe Jolanthe, F, 93 years at the first exam" in page.words
     assert "Research use only; not a medical device." in page.words
-    assert "osteotrace 0.1.0 · criteria 1.0.0 · schema 1" in page.words
+    assert "osteotrace 0.1.0 · criteria 1.0.0 · schema 2" in page.words
 
 
 def test_the_page_needs_nothing_else(page: Outline, written: Path) -> None:

@@ -31,9 +31,9 @@ class Choice:
 def choose(images: PatientImages, criteria: Criteria, wanted: Collection[str] = ()) -> Choice:
     """Choose the volumes that are read for the skeleton.
 
-    Of the volumes of one exam in one frame of reference, the best suited one is read, and each further one that
-    shows enough of the body above or below those that are read already: so both stations of a spine are read,
-    and a whole spine is read once and not in every contrast.
+    Of the volumes of one exam in one frame of reference, the best suited one is read, and each further one
+    that shows enough of the body above or below those that are read already: so both stations of a spine are
+    read, and a whole spine is read once and not in every contrast.
 
     Parameters
     ----------

@@ -81,10 +81,16 @@ class LabelFiles:
         return found
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """All files, in order of their names."""
+        if self.path.is_dir():
+            return tuple(f for f in sorted(self.path.rglob("*")) if f.is_file())
+        return (self.path,)
+
+    @property
     def label_maps(self) -> tuple[Path, ...]:
         """NIfTI files, in order of their names."""
-        files = sorted(self.path.rglob("*")) if self.path.is_dir() else [self.path]
-        return tuple(f for f in files if f.is_file() and f.name.lower().endswith(SUFFIXES))
+        return tuple(f for f in self.files if f.name.lower().endswith(SUFFIXES))
 
 
 def anatomies_of_files(
@@ -160,8 +166,8 @@ def _matched(path: Path, images: PatientImages) -> tuple[Volume, frozenset[int]]
     """The volume that a label map was made of, and its labels.
 
     Its field of view is that of the volume, whatever the order of its axes and the size of its voxels. Where
-    several volumes have the same field of view, the file name decides; else the first of one frame of reference,
-    in which all lie alike.
+    several volumes have the same field of view, the file name decides; else it is the first of one frame of
+    reference, in which all lie alike.
     """
     image = read_nifti(path, "")
     same = [v for v in images.volumes if _same_field(image.grid, v.grid)]

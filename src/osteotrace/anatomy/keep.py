@@ -41,7 +41,7 @@ def key_of(volume: Volume, *made_by: str) -> str:
     ):  # fmt: skip
         digest.update(text.encode() + b"\0")
     digest.update(grid.affine.tobytes())
-    digest.update(np.ascontiguousarray(volume.values))
+    digest.update(np.ascontiguousarray(volume.values).data)
     return digest.hexdigest()[:24]
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
+
+import numpy as np
 
 from osteotrace import __version__
 from osteotrace.anatomy.adapters import run_totalsegmentator
@@ -52,6 +55,15 @@ class Skeletons:
     anatomies: tuple[Anatomy, ...] = ()
     not_read: tuple[NotRead, ...] = ()
     problems: tuple[Problem, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """Over all labels and who made them: whatever rests on the skeletons changes with it."""
+        digest = hashlib.sha256()
+        for one in self.anatomies:
+            digest.update(f"{one.series_id}\0{one.made_by}\0{one.bones!r}\0".encode())
+            digest.update(np.ascontiguousarray(one.labels).data)
+        return digest.hexdigest()[:24]
 
 
 def source_of(text: str) -> Source:
@@ -135,7 +147,9 @@ def _kept(volume: Volume, source: Program, criteria: Criteria, cache: Path | Non
 
 
 def _made(volume: Volume, source: Program) -> Anatomy:
-    return run_totalsegmentator(volume, threads=threads()) if source == "totalsegmentator" else segment(volume)
+    return (
+        run_totalsegmentator(volume, threads=threads()) if source == "totalsegmentator" else segment(volume)
+    )
 
 
 def _rest(images: PatientImages, anatomies: Sequence[Anatomy], reason: str) -> tuple[NotRead, ...]:

@@ -93,6 +93,13 @@ def run(
     corrections: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="What a person overrules.")
     ] = None,
+    anatomy: Annotated[
+        str,
+        typer.Option(
+            help="Who finds the bones: builtin, totalsegmentator, none; or label maps: a file, a folder, or "
+            "SCHEME=PATH."
+        ),
+    ] = "builtin",
     deidentify: Annotated[
         bool, typer.Option("--deidentify", help="No names, dates, identifiers or UIDs in the results.")
     ] = False,
@@ -100,7 +107,7 @@ def run(
 ) -> None:
     """Work up one patient and write the results."""
     limit_threads(jobs)
-    settings = pipeline.Settings(case, corrections, deidentify)
+    settings = pipeline.Settings(case, corrections, anatomy, deidentify)
     _run(path, output, settings)
 
 

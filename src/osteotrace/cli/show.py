@@ -11,14 +11,19 @@ from rich.table import Table
 
 from osteotrace.errors import one_line
 from osteotrace.model.alignment import Alignment
+from osteotrace.model.anatomy import Certainty
 from osteotrace.model.imaging import Attribute, CtFacts, Exam, MrFacts, NuclearFacts, Series
+from osteotrace.model.label_schemes import cranial_to_caudal
 from osteotrace.model.lesion import LesionTrack, NotSeen, Presence, Seen, Unassessable
 from osteotrace.model.patient import PatientImages
 from osteotrace.model.problem import Problem
+from osteotrace.model.site import BoneSite
 from osteotrace.model.values import Basis, Severity
+from osteotrace.model.workup import Workup
 from osteotrace.pipeline import RunResult
 
 _PIPE_WIDTH = 140
+_OF_LEVELS = frozenset({"no-skeleton", "level-not-used", "level-contradiction"})  # codes of problems
 _COLOUR = {
     Severity.REFUSED: "red",
     Severity.EXCLUDED: "red",
@@ -73,8 +78,24 @@ def show_result(result: RunResult, out: Path, console: Console) -> None:
     for alignment in workup.alignments:
         if alignment.method != "identity":
             console.print(escape(_alignment(alignment, names)))
+    _show_spine(workup, console)
     show_problems(result.left_out, console, "Left out")
     console.print(f"Report: {escape(one_line(str(out / 'report.html')))}", highlight=False, soft_wrap=True)
+
+
+def _show_spine(workup: Workup, console: Console) -> None:
+    """The vertebrae that were found, how far their levels can be trusted, and what limits them."""
+    levels = [v for v in workup.numbering.vertebrae if v.possible]
+    row = cranial_to_caudal(v.level for v in levels if v.level)
+    if row:
+        sure = {c: sum(v.certainty is c for v in levels) for c in Certainty}
+        counted = ", ".join(f"{n} {c}" for c, n in sure.items() if n)
+        words = f"Vertebrae {row[0]} to {row[-1]}: {counted}"
+        console.print(words, highlight=False)
+    elif workup.skeletons:
+        console.print("No spine was found.")
+    limits = [p for p in workup.problems if p.severity is Severity.WARNING and p.code in _OF_LEVELS]
+    show_problems(limits, console, "Levels")
 
 
 def _alignment(alignment: Alignment, names: Mapping[str, str]) -> str:
@@ -201,7 +222,8 @@ def _show_tracks(result: RunResult, console: Console) -> None:
 
 
 def _title(track: LesionTrack) -> str:
-    return f"[bold]{track.id}[/] {escape(track.name)}\n{track.course}"
+    site = f"\n{escape(str(track.site))}" if isinstance(track.site, BoneSite) else ""
+    return f"[bold]{track.id}[/] {escape(track.name)}\n{track.course}{site}"
 
 
 def _presence(states: Sequence[Presence], result: RunResult, reasons: dict[str, int]) -> str:

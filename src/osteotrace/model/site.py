@@ -10,7 +10,9 @@ from pydantic import Field
 from osteotrace.model.anatomy import Certainty, Possible
 from osteotrace.model.codes import Code
 
-Part = Literal["", "body", "posterior elements", "body and posterior elements"]
+_MOST_LEVELS = 3  # of an uncertain vertebra in words; the record holds all
+
+Part = Literal["", "body", "posterior elements", "body and posterior elements", "spinal canal"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +35,9 @@ class BoneSite:
     code, laterality : Code or None
         SNOMED CT.
     part : str
-        Of a vertebra, where the spinal canal was seen; else empty.
+        Of a vertebra, where the spinal canal was seen; else empty. What lies in the canal is in no bone.
     possible : tuple of Possible
-        Of a vertebra: levels, most probable first. Neighbours that the place may be in as well are among them.
+        Of a vertebra: levels, most probable first; also of neighbours in which the lesion may lie as well.
     certainty : Certainty or None
         Of the level; None for other bones.
     also : tuple of str
@@ -64,6 +66,30 @@ class BoneSite:
         """Most probable level; None where it has none."""
         return self.possible[0].level if self.possible else None
 
+    @property
+    def name(self) -> str:
+        """``T11`` of a vertebra with a level, ``T11 or T12`` where uncertain, else the name of the bone."""
+        if not self.possible:
+            return "vertebra of unknown level" if self.bone == "vertebra" else self.bone
+        uncertain = self.certainty is Certainty.UNCERTAIN
+        return " or ".join(p.level for p in self.possible[: _MOST_LEVELS if uncertain else 1])
+
+    @property
+    def is_near(self) -> bool:
+        """Whether the lesion lies at the bone, not in it; arches that were not outlined are of the bone."""
+        return self.share == 0.0 and self.part != "posterior elements"
+
+    def __str__(self) -> str:
+        """``T11, body (certain)``, ``near T11 or T12 (uncertain), 6 mm off``, ``hip bone left``."""
+        if self.part == "spinal canal":
+            return f"spinal canal at {self.name}" + (f" ({self.certainty})" if self.possible else "")
+        near = "near " if self.is_near else ""
+        part = f", {self.part}" if self.part else ""
+        certainty = f" ({self.certainty})" if self.certainty and self.possible else ""
+        off = f", {self.distance_mm:.0f} mm off" if self.is_near else ""
+        also = f"; reaches into {', '.join(self.also)}" if self.also else ""
+        return f"{near}{self.name}{part}{certainty}{off}{also}"
+
 
 @dataclass(frozen=True, slots=True)
 class NoSite:
@@ -71,6 +97,10 @@ class NoSite:
 
     reason: str
     kind: Literal["none"] = "none"
+
+    def __str__(self) -> str:
+        """Words for it."""
+        return f"no bone: {self.reason}"
 
 
 Site = Annotated[BoneSite | NoSite, Field(discriminator="kind")]

@@ -12,6 +12,7 @@ from osteotrace.model.problem import Problem
 from osteotrace.model.skeleton import NotRead, Skeleton
 
 SCHEMA_VERSION = "2"
+UNNUMBERED = Numbering(())
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class Workup:
     provenance: Provenance
     skeletons: tuple[Skeleton, ...] = ()
     not_read: tuple[NotRead, ...] = ()
-    numbering: Numbering = Numbering(())
+    numbering: Numbering = UNNUMBERED
     schema_version: str = SCHEMA_VERSION
 
     def lesion(self, lesion_id: str) -> Lesion:

@@ -49,7 +49,8 @@ def workup_to_json(workup: Workup, refs: Mapping[int, ArrayRef]) -> str:
         raise DeclarationError(
             "a number is not finite", where=path, expected="a finite number, or Missing with a reason"
         )
-    arrays: list[tuple[str, object]] = [(x.id, x.mask) for x in (*workup.lesions, *workup.findings)]
+    arrays: list[tuple[str, object]] = [(lesion.id, lesion.mask) for lesion in workup.lesions]
+    arrays += [(finding.id, finding.mask) for finding in workup.findings]
     arrays += [(x.series_id, x.labels) for x in workup.skeletons if x.labels is not None]
     for owner, array in arrays:
         if id(array) not in refs:

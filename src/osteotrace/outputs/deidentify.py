@@ -15,13 +15,15 @@ from dataclasses import replace
 from functools import cache
 from typing import Any, TypeVar, cast
 
+from osteotrace.model.anatomy import Bone, Outlined, Possible
+from osteotrace.model.codes import Code
 from osteotrace.model.imaging import Attribute, Exam, NuclearFacts, Series
 from osteotrace.model.lesion import Lesion, LesionTrack, Origin
 from osteotrace.model.patient import EarlierReading, Event, Patient, PatientImages, Timeline
 from osteotrace.model.problem import Problem
 from osteotrace.model.workup import Provenance, Workup
 from osteotrace.outputs.scrub import Scrubber, pseudo_uid
-from osteotrace.space import Grid, Mask, RigidTransform
+from osteotrace.space import Grid, LabelImage, Mask, RigidTransform
 
 _PSEUDONYM = "anonymous"
 # Ages of 90 and more are one group (45 CFR 164.514 (b)(2)(i)(C)).
@@ -35,6 +37,11 @@ _UID_FIELDS = frozenset({
     "series_instance_uid", "study_instance_uid", "series_instance_uids", "series_id", "fixed_series",
     "moving_series", "tracking_uid", "source_uid", "stations",
 })  # fmt: skip
+
+# Records whose texts are osteotrace's own words, whatever a person called an outline: ``T11`` stays ``T11``.
+_OWN_WORDS = (Bone, Outlined, Possible, Code)
+# Fields of the same kind in records that hold UIDs as well.
+_OWN_FIELDS = frozenset({"bone", "bone_id", "also", "searched"})
 
 Record = TypeVar("Record")
 
@@ -66,6 +73,12 @@ def deidentify(workup: Workup) -> Workup:
         tracks=tuple(replace(clean(x), name=names[x.name]) for x in workup.tracks),
         problems=tuple(_problem(x, scrubber) for x in workup.problems),
         provenance=_provenance(workup.provenance, scrubber),
+        skeletons=clean(workup.skeletons),
+        not_read=clean(workup.not_read),
+        numbering=replace(
+            clean(replace(workup.numbering, problems=())),
+            problems=tuple(_problem(x, scrubber) for x in workup.numbering.problems),
+        ),
         schema_version=workup.schema_version,
     )
 
@@ -105,6 +118,7 @@ class _Cleaner:
     def __init__(self, scrubber: Scrubber) -> None:
         self._scrubber = scrubber
         self._masks: dict[int, Mask] = {}
+        self._labels: dict[int, LabelImage] = {}
 
     def __call__(self, value: Record) -> Record:
         """The same value, its UIDs replaced and its texts scrubbed."""
@@ -113,6 +127,10 @@ class _Cleaner:
     def _any(self, value: Any, field: str) -> Any:
         if isinstance(value, Mask):
             return self._masks.setdefault(id(value), Mask(value.values, _grid(value.grid)))
+        if isinstance(value, LabelImage):
+            return self._labels.setdefault(id(value), LabelImage(value.values, _grid(value.grid)))
+        if isinstance(value, _OWN_WORDS):
+            return value
         if isinstance(value, Grid):
             return _grid(value)
         if isinstance(value, RigidTransform):
@@ -129,7 +147,8 @@ class _Cleaner:
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
             coded = _coded_fields(type(value))
             fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-            return type(value)(**{k: v if k in coded else self._any(v, k) for k, v in fields.items()})
+            kept = coded | _OWN_FIELDS
+            return type(value)(**{k: v if k in kept else self._any(v, k) for k, v in fields.items()})
         return value
 
 

@@ -1,4 +1,4 @@
-"""Masks as NIfTI files with BIDS-like names."""
+"""Masks and label images as NIfTI files with BIDS-like names."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ from osteotrace.model.imaging import Exam, Series
 from osteotrace.model.workup import Workup
 from osteotrace.outputs.folder import OutputFolder
 from osteotrace.outputs.scrub import Scrubber
-from osteotrace.space import Mask, write_nifti
+from osteotrace.space import LabelImage, Mask, write_nifti
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NamedMask:
-    """A mask and the file that it goes to, relative to the folder of results."""
+    """A mask or label image and the file that it goes to, relative to the folder of results."""
 
     name: str
-    mask: Mask
+    mask: Mask | LabelImage
 
 
 def save_masks(workup: Workup, folder: OutputFolder) -> dict[int, ArrayRef]:
-    """Write every mask of the lesions and findings; a mask that both share is written once.
+    """Write every mask of the lesions and findings, and the labels of every skeleton.
+
+    A mask that a lesion and a finding share is written once.
 
     Returns
     -------
@@ -47,8 +49,8 @@ def save_masks(workup: Workup, folder: OutputFolder) -> dict[int, ArrayRef]:
 def named_masks(workup: Workup) -> tuple[NamedMask, ...]:
     """Masks and their files: ``nifti/sub-01_ses-day068_CT_CT_desc-L1E2R1_mask.nii.gz``.
 
-    The label holds the track, the outline, and ``mapped`` where it was carried over from another series.
-    No name of a patient or of an outline is used.
+    The label holds the track, the outline, and ``mapped`` where it was carried over from another series. The
+    labels of a skeleton end in ``desc-skeleton_dseg.nii.gz``. No name of a patient or of an outline is used.
     """
     places = {s.id: (e, s) for e in workup.timeline.exams for s in e.series}
     scrubber = Scrubber.of(workup.patient, {}, ())
@@ -59,6 +61,10 @@ def named_masks(workup: Workup) -> tuple[NamedMask, ...]:
         if id(mask) not in seen:
             seen.add(id(mask))
             out.append(NamedMask(_free(_stem(*places[series_id], label, scrubber), used), mask))
+    for skeleton in workup.skeletons:
+        if skeleton.labels is not None:
+            stem = _stem(*places[skeleton.series_id], "skeleton", scrubber)
+            out.append(NamedMask(_free(stem, used, "dseg"), skeleton.labels))
     return tuple(out)
 
 
@@ -81,12 +87,12 @@ def _stem(exam: Exam, series: Series, label: str, scrubber: Scrubber) -> str:
     return f"nifti/sub-01_ses-{session}_{exam.modality}_{name}_desc-{label}"
 
 
-def _free(stem: str, used: set[str]) -> str:
+def _free(stem: str, used: set[str], kind: str = "mask") -> str:
     """A name that was not used yet: the second of a kind is ``run-2``."""
-    name, number = f"{stem}_mask.nii.gz", 1
+    name, number = f"{stem}_{kind}.nii.gz", 1
     while name in used:
         number += 1
-        name = f"{stem}_run-{number}_mask.nii.gz"
+        name = f"{stem}_run-{number}_{kind}.nii.gz"
     used.add(name)
     return name
 
@@ -96,7 +102,7 @@ def _word(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "", plain)
 
 
-def _writer(mask: Mask) -> Callable[[Path], None]:
+def _writer(mask: Mask | LabelImage) -> Callable[[Path], None]:
     def write(path: Path) -> None:
         write_nifti(path, mask.values, mask.grid)
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 
 from osteotrace.model.imaging import Exam, Series
 from osteotrace.model.lesion import Finding, LesionTrack, Missing, NotCovered, Presence, Seen, Value
+from osteotrace.model.site import UNASKED, NoSite, Site
 from osteotrace.model.workup import Workup
+from osteotrace.outputs.words import alternatives_word
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +17,8 @@ class Row:
     """One line of ``measurements.csv``; the fields are the columns, None is an empty cell.
 
     A series without a finding (not covered, no usable alignment) has one row without a measurement, so that
-    its absence shows.
+    its absence shows. Bone and level are those of the exam where it shows bones, in rows without a finding
+    those of the patient; ``bone_code`` is SNOMED CT, ``place`` all of it in words.
     """
 
     track_id: str | None
@@ -42,6 +45,12 @@ class Row:
     method: str | None = None
     criterion_id: str | None = None
     missing_reason: str | None = None
+    bone: str | None = None
+    bone_code: str | None = None
+    level: str | None = None
+    level_certainty: str | None = None
+    alternatives: str | None = None
+    place: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +82,7 @@ def _track_rows(workup: Workup, track: LesionTrack, places: dict[str, _Place]) -
     for entry in track.presence:
         if entry.series_id not in measured:
             row = _row(places[entry.series_id], track.id, None, track.name, None, entry.kind)
-            yield replace(row, missing_reason=_absence(entry))
+            yield replace(_with_site(row, track.site), missing_reason=_absence(entry))
 
 
 def _finding_rows(
@@ -81,6 +90,7 @@ def _finding_rows(
 ) -> Iterator[Row]:
     lesion = workup.lesion(finding.lesion_id)
     row = _row(places[finding.series_id], track_id, lesion.id, lesion.name, finding.region, presence)
+    row = _with_site(row, finding.site)
     yield from (_with_value(row, value) for value in finding.values)
 
 
@@ -113,6 +123,22 @@ def _row(
         series_name=place.series.name,
         region=region,
         presence=presence,
+    )
+
+
+def _with_site(row: Row, site: Site) -> Row:
+    if site == UNASKED:
+        return row
+    if isinstance(site, NoSite):
+        return replace(row, place=str(site))
+    return replace(
+        row,
+        bone=site.bone,
+        bone_code=site.code.value if site.code else None,
+        level=site.level,
+        level_certainty=str(site.certainty) if site.certainty else None,
+        alternatives=alternatives_word(site.possible[1:]) or None,
+        place=str(site),
     )
 
 

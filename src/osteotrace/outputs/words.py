@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from osteotrace.model.anatomy import Certainty, NumberedVertebra, Possible
 from osteotrace.model.imaging import Exam
 from osteotrace.model.lesion import Finding, LesionTrack, NotCovered, NotSeen, Presence, Seen, Unassessable
+from osteotrace.model.site import UNASKED, Site
 from osteotrace.model.workup import Workup
 
 
@@ -34,6 +38,26 @@ def exam_label(exam: Exam) -> str:
 def track_label(track: LesionTrack) -> str:
     """``L1 'GTV_Mass'``."""
     return f"{track.id} '{track.name}'" if track.name else track.id
+
+
+def level_mark(vertebra: NumberedVertebra | None) -> str:
+    """``T11``, ``T11?`` where probable, ``T11/T12?`` where uncertain, ``?`` without a level."""
+    if vertebra is None or not vertebra.possible:
+        return "?"
+    if vertebra.certainty is Certainty.CERTAIN:
+        return vertebra.possible[0].level
+    shown = vertebra.possible[: 2 if vertebra.certainty is Certainty.UNCERTAIN else 1]
+    return "/".join(one.level for one in shown) + "?"
+
+
+def alternatives_word(possible: Sequence[Possible]) -> str:
+    """``T12 31%, L1 4%``."""
+    return ", ".join(f"{one.level} {one.probability:.0%}" for one in possible)
+
+
+def site_word(site: Site) -> str:
+    """Where a lesion lies; empty where no skeleton was asked."""
+    return "" if site == UNASKED else str(site)
 
 
 def shown_finding(workup: Workup, track: LesionTrack, series_id: str) -> Finding | None:

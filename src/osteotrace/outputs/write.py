@@ -17,6 +17,7 @@ from osteotrace.outputs.figures import (
     display_settings,
     lesion_figure,
     planar_figures,
+    spine_figures,
     timeline_figure,
 )
 from osteotrace.outputs.folder import OutputFolder
@@ -34,7 +35,7 @@ CSV, PARQUET = "measurements.csv", "measurements.parquet"
 def write_outputs(
     workup: Workup, images: PatientImages, out: Path, criteria: Criteria, *, progress: Progress | None = None
 ) -> tuple[Path, ...]:
-    """Write masks, ``workup.json`` and its JSON Schema, tables, figures and report.
+    """Write masks and label images, ``workup.json`` and its JSON Schema, tables, figures and report.
 
     Parameters
     ----------
@@ -88,6 +89,7 @@ def _pictures(
     if timeline is not None:
         yield timeline
     yield from planar_figures(workup, images, settings)
+    yield from spine_figures(workup, images, settings)
     for number, track in enumerate(workup.tracks, start=1):
         picture = lesion_figure(workup, images, track, settings)
         if picture is not None:

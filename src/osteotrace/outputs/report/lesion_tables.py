@@ -18,7 +18,14 @@ from osteotrace.model.lesion import (
 )
 from osteotrace.model.values import Verdict
 from osteotrace.model.workup import Workup
-from osteotrace.outputs.words import number_word, presence_word, shown_finding, track_label, unit_word
+from osteotrace.outputs.words import (
+    number_word,
+    presence_word,
+    shown_finding,
+    site_word,
+    track_label,
+    unit_word,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,7 @@ class PresenceLine:
     kind: str
     word: str
     reason: str
+    site: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +74,8 @@ class LesionBlock:
 
     id: str
     label: str
+    site: str
+    disagreements: tuple[str, ...]
     presence: tuple[PresenceLine, ...]
     columns: tuple[Column, ...]
     rows: tuple[MeasureRow, ...]
@@ -86,6 +96,8 @@ def _block(workup: Workup, track: LesionTrack) -> LesionBlock:
     return LesionBlock(
         id=track.id,
         label=track_label(track),
+        site=site_word(track.site),
+        disagreements=track.site_disagreements,
         presence=tuple(_presence_lines(workup, track)),
         columns=tuple(Column(s.name, exam, _region(f)) for exam, s, f in found),
         rows=_rows(findings),
@@ -98,7 +110,16 @@ def _presence_lines(workup: Workup, track: LesionTrack) -> list[PresenceLine]:
     places = {s.id: (e.name, s.name) for e in workup.timeline.exams for s in e.series}
     order = {series_id: number for number, series_id in enumerate(places)}
     entries = sorted(track.presence, key=lambda p: order[p.series_id])
-    return [PresenceLine(*places[p.series_id], p.kind, presence_word(p), _reason(p)) for p in entries]
+    return [
+        PresenceLine(*places[p.series_id], p.kind, presence_word(p), _reason(p), _site(workup, track, p))
+        for p in entries
+    ]
+
+
+def _site(workup: Workup, track: LesionTrack, entry: Presence) -> str:
+    """The bone as this series shows it; empty where it was not measured."""
+    finding = shown_finding(workup, track, entry.series_id)
+    return site_word(finding.site) if finding is not None else ""
 
 
 def _reason(entry: Presence) -> str:

@@ -16,6 +16,7 @@ _FACTS: Final[Mapping[str, Callable[[Workup], bool]]] = MappingProxyType({
     "always": lambda _: True,
     "has_exams": lambda workup: bool(workup.timeline.exams),
     "has_alignments": lambda workup: bool(workup.alignments),
+    "has_skeletons": lambda workup: bool(workup.skeletons or workup.not_read),
     "has_tracks": lambda workup: bool(workup.tracks),
 })  # fmt: skip
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from osteotrace.model.lesion import LesionTrack, NotCovered, NotSeen, Presence, Seen, Unassessable
+from osteotrace.model.site import BoneSite
 from osteotrace.model.values import Verdict
 from osteotrace.model.workup import Workup
 from osteotrace.outputs.words import joined, track_label
@@ -56,6 +57,10 @@ def _sentence(track: LesionTrack, names: dict[str, str]) -> Sentence:
 
 
 def _details(track: LesionTrack, seen: list[Seen], names: dict[str, str]) -> Iterator[str]:
+    if isinstance(track.site, BoneSite):
+        yield f"Place: {track.site}."
+    if track.site_disagreements:
+        yield f"Exams that disagree on the bone: {'; '.join(track.site_disagreements)}."
     doubtful = [names[p.series_id] for p in seen if p.verdict is Verdict.DOUBTFUL]
     if doubtful:
         yield f"The link to {joined(doubtful)} is doubtful."
