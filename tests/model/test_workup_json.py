@@ -4,7 +4,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -19,10 +19,19 @@ from osteotrace.model.patient import Surgery
 from osteotrace.model.values import Verdict
 from osteotrace.model.workup import SCHEMA_VERSION, Workup
 from osteotrace.model.workup_json import workup_from_json, workup_schema, workup_to_json
-from osteotrace.space import Grid, Mask, RigidTransform, write_nifti
+from osteotrace.space import Grid, LabelImage, Mask, RigidTransform, write_nifti
 from outputs.factory import make_case
 
-Saved = tuple[Workup, str, Path]
+
+class Saved(NamedTuple):
+    """Not shown by hypothesis: it is long."""
+
+    workup: Workup
+    text: str
+    folder: Path
+
+    def __repr__(self) -> str:
+        return "Saved"
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +43,10 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Saved:
         path = folder / f"{number}.nii.gz"
         write_nifti(path, mask.values, mask.grid)
         refs[id(mask)] = ArrayRef(path.name, file_sha256(path), mask.grid)
-    return workup, workup_to_json(workup, refs), folder
+    labels = next(x.labels for x in workup.skeletons if x.labels is not None)
+    write_nifti(folder / "labels.nii.gz", labels.values, labels.grid)
+    refs[id(labels)] = ArrayRef("labels.nii.gz", file_sha256(folder / "labels.nii.gz"), labels.grid)
+    return Saved(workup, workup_to_json(workup, refs), folder)
 
 
 def same(a: Any, b: Any) -> bool:
@@ -45,7 +57,7 @@ def same(a: Any, b: Any) -> bool:
             and np.array_equal(a.affine, b.affine)
             and same(a.frame_of_reference_uid, b.frame_of_reference_uid)
         )
-    if isinstance(a, Mask):
+    if isinstance(a, Mask | LabelImage):
         return np.array_equal(a.values, b.values) and same(a.grid, b.grid)
     if isinstance(a, RigidTransform):
         return np.array_equal(a.matrix, b.matrix) and (a.from_frame, a.to_frame) == (b.from_frame, b.to_frame)
@@ -109,6 +121,7 @@ def test_any_value_and_presence_comes_back(
     one = dataclasses.replace(
         workup,
         lesions=(),
+        skeletons=(),
         findings=(dataclasses.replace(finding, values=tuple(found)),),
         tracks=(dataclasses.replace(track, name=name, presence=tuple(presence)),),
     )

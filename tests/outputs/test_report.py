@@ -13,8 +13,9 @@ from osteotrace.model.criteria import Criteria
 from osteotrace.model.imaging import OtherFacts
 from osteotrace.model.lesion import LesionTrack, Seen
 from osteotrace.model.patient import Biopsy, DrugTherapy, EarlierReading, Radiotherapy, Symptom, Timeline
+from osteotrace.model.site import UNASKED
 from osteotrace.model.values import Quantity, Verdict
-from osteotrace.model.workup import Workup
+from osteotrace.model.workup import UNNUMBERED, Workup
 from osteotrace.outputs.report import render_html
 from osteotrace.outputs.report.exam_tables import exam_blocks, timeline_lines
 from osteotrace.outputs.report.spec import all_sections, sections_of
@@ -66,7 +67,9 @@ def page(written: Path) -> Outline:
 
 def test_sections_stand_in_the_declared_order(page: Outline) -> None:
     ids = [attrs["id"] for tag, attrs in page.tags if tag == "section"]
-    assert ids == ["summary", "timeline", "exams", "alignments", "lesions", "problems", "provenance"]
+    assert ids == [
+        "summary", "timeline", "exams", "alignments", "skeleton", "lesions", "problems", "provenance",
+    ]  # fmt: skip
     assert [s.id for s in all_sections()] == ids
 
 
@@ -101,7 +104,7 @@ def test_markup_from_files_is_text(written: Path, page: Outline) -> None:
 
 def test_figures_are_embedded_with_a_caption(page: Outline) -> None:
     images = [attrs for tag, attrs in page.tags if tag == "img"]
-    assert len(images) == 4
+    assert len(images) == 5
     assert all((image["alt"] or "").endswith(".") for image in images)
 
 
@@ -177,18 +180,21 @@ def test_summary_of_the_case(case: Case) -> None:
     one, two = summary(case.workup)
     assert one.text == "L1 'GTV_Mass' is the same lesion in PET FDG, CT, T1 and T2 FS."
     assert one.details == (
+        "Place: T12, body (certain); reaches into L1.",
+        "Exams that disagree on the bone: E3: near hip bone left, 6 mm off.",
         "Not covered by CT thorax.",
         "Cannot be assessed in STIR: no usable alignment to 'CT'.",
         "Cannot be assessed in bone scan: planar image: not aligned yet.",
     )
     assert two.text == "L2 'GTV_Edema <b>' was outlined in T2 FS only."
-    assert two.details[0] == "Not seen in CT, PET FDG and T1: outlines exist here, none is this lesion."
+    assert two.details[0] == "Place: T9 or T8, body (uncertain)."
+    assert two.details[1] == "Not seen in CT, PET FDG and T1: outlines exist here, none is this lesion."
 
 
 def test_summary_does_not_compare_a_single_series(case: Case) -> None:
     bare = without_lesions(case).workup
     ct = bare.timeline.exams[0].series[0]
-    track = case.workup.tracks[0]
+    track = dataclasses.replace(case.workup.tracks[0], site=UNASKED, site_disagreements=())
     here = tuple(p for p in track.presence if p.series_id == ct.id)
     workup = dataclasses.replace(bare, tracks=(dataclasses.replace(track, presence=here, course="single"),))
     (sentence,) = summary(workup)
@@ -199,7 +205,7 @@ def test_summary_names_doubt_and_course(case: Case) -> None:
     presence = seen(case.workup.tracks[0], 2, Verdict.DOUBTFUL)
     (sentence,) = summary(changed(case, presence=presence, course="new"))
     assert sentence.text == "L1 'GTV_Mass' is the same lesion in PET FDG and CT."
-    assert sentence.details == (
+    assert sentence.details[2:] == (
         "The link to PET FDG and CT is doubtful.",
         "It is new: an earlier exam covered the place and was read.",
     )
@@ -291,3 +297,32 @@ def test_series_of_other_kinds(case: Case) -> None:
     (block,) = exam_blocks(dataclasses.replace(case.workup, timeline=timeline))
     assert block.lines[0].quantity == "absorbed dose (Gy)"
     assert [f.name for f in block.lines[0].facts] == ["body part"]
+
+
+def test_levels_stand_in_the_report_with_certainty_and_reasons(page: Outline) -> None:
+    for text in (
+        "T11 certain 99% CT (E2) seen: last rib, sacrum",
+        "T9 uncertain 70% T8 30% CT (E2) seen: last rib, sacrum",
+        "12 thoracic and 5 lumbar vertebrae: 97%.",
+        "CT (E2) 7 vertebrae, sacrum test",
+        "STIR (E5) no bone test",
+        "T1 (E1) not read: E2-S1 shows this part already",
+        "T12, body (certain); reaches into L1",
+        "Exams that disagree: E3: near hip bone left, 6 mm off.",
+        "no bone: no bone that was found lies within 15 mm",
+    ):
+        assert text in page.words, text
+
+
+def test_a_skeleton_is_reported_without_lesions(case: Case, criteria: Criteria) -> None:
+    workup = dataclasses.replace(case.workup, lesions=(), findings=(), tracks=())
+    words = outline(render_html(workup, (), criteria)).words
+    assert "Skeleton and levels" in words
+    assert "T11 certain 99%" in words
+
+
+def test_without_a_vertebra_the_report_says_so(case: Case, criteria: Criteria) -> None:
+    workup = dataclasses.replace(
+        case.workup, skeletons=case.workup.skeletons[1:], numbering=UNNUMBERED, tracks=(), findings=()
+    )
+    assert "No vertebra was found." in outline(render_html(workup, (), criteria)).words

@@ -41,6 +41,7 @@ def test_everything_is_written(written: Path) -> None:
     assert {
         "figures/timeline.png",
         "figures/planar_E4.png",
+        "figures/spine_E2.png",
         "figures/lesion_L1.png",
         "figures/lesion_L2.png",
     } <= names
@@ -53,6 +54,7 @@ def test_everything_is_written(written: Path) -> None:
         "nifti/sub-01_ses-day068_CT_CT_desc-L2E1R20mapped_mask.nii.gz",
         "nifti/sub-01_ses-day068_PT_PETFDG_desc-L2E1R20mapped_mask.nii.gz",
         "nifti/sub-01_ses-day000_MR_T1_desc-L2E1R20mapped_mask.nii.gz",
+        "nifti/sub-01_ses-day068_CT_CT_desc-skeleton_dseg.nii.gz",
     }
     assert not [n for n in names if ".part-" in n]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
+from contextlib import suppress
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -84,7 +85,8 @@ def save(anatomy: Anatomy, file: Path) -> None:
             remedy="choose another -o, or make room",
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def load(file: Path) -> Anatomy | None:
