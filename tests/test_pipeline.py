@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import importlib
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,12 @@ import numpy as np
 import pytest
 
 from osteotrace import pipeline
-from osteotrace.errors import NothingFoundError, OutputError
-from osteotrace.model.corrections import Corrections, Level
-from osteotrace.model.values import Verdict
+from osteotrace.errors import DeclarationError, NothingFoundError, OutputError
+from osteotrace.model.anatomy import Anatomy, Bone
+from osteotrace.model.imaging import Volume
+from osteotrace.model.problem import Problem
+from osteotrace.model.site import UNASKED, BoneSite
+from osteotrace.model.values import Severity, Verdict
 from osteotrace.model.workup_json import workup_from_json
 from osteotrace.pipeline import RunResult, Settings
 
@@ -128,8 +133,167 @@ def test_a_changed_declaration_is_aligned_anew(tmp_path: Path, monkeypatch: pyte
         assert len(asked) == times, frame
 
 
-def test_a_level_that_is_not_used_is_said() -> None:
-    corrections = Corrections((Level("1.2.3", (1.0, 2.0, 3.0), "L5"),))
-    (problem,) = pipeline._unused(corrections)
+# --- the skeleton in the run ----------------------------------------------------------------------
+
+
+def made_spine(volume: Volume) -> Anatomy:
+    """Four vertebrae, 30 mm apart, in the middle of a volume, and a sacrum below them."""
+    labels = np.zeros(volume.grid.shape, np.uint16)
+    bones = []
+    middle = volume.grid.center
+    for n in range(5):
+        place = middle + np.array([0.0, 0.0, 45.0 - 30.0 * n])
+        i, j, k = np.rint(volume.grid.indices(place)).astype(int)
+        labels[i - 1 : i + 2, j - 1 : j + 2, k - 1 : k + 2] = n + 1
+        bone_id, name = (f"V{n + 1}", "vertebra") if n < 4 else ("sacrum", "sacrum")
+        bones.append(Bone(bone_id, name, n + 1, (place[0], place[1], place[2]), 0.97, touches_edge=False))
+    searched = frozenset({"vertebra", "sacrum"})
+    return Anatomy(volume.series.id, labels, volume.grid, tuple(bones), (), searched, "test")
+
+
+@pytest.fixture
+def patient(tmp_path: Path) -> Path:
+    """A folder with one MR and a drawing in it."""
+    source = tmp_path / "in"
+    source.mkdir()
+    values = np.random.default_rng(0).integers(1, 99, (20, 30, 50)).astype(np.int16)
+    affine = np.diag([-4.0, -4.0, 4.0, 1.0])
+    nib.save(nib.Nifti1Image(values, affine), source / "t1.nii")
+    drawn = np.zeros(values.shape, np.uint8)
+    drawn[8:12, 13:17, 34:37] = 1  # the upper two of four
+    nib.save(nib.Nifti1Image(drawn, affine), source / "drawn.nii")
+    (source / "t1.toml").write_text('modality = "MR"\nquantity = "MR signal"\n', encoding="utf-8")
+    (source / "drawn.toml").write_text('mask_of = "t1.nii"\nlabels = { 1 = "one" }\n', encoding="utf-8")
+    return source
+
+
+@pytest.fixture
+def segmented(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    asked: list[str] = []
+    module = importlib.import_module("osteotrace.anatomy.read")
+    monkeypatch.setattr(module, "segment", lambda v: asked.append(v.series.id) or made_spine(v))
+    return asked
+
+
+def test_lesions_get_bone_and_level(patient: Path, segmented: list[str], tmp_path: Path) -> None:
+    workup = pipeline.run(patient, tmp_path / "out", Settings()).workup
+    (lesion,), (track,), (finding,) = workup.lesions, workup.tracks, workup.findings
+    assert isinstance(lesion.site, BoneSite)
+    assert lesion.site.bone_id == "V1"
+    assert lesion.site.level == workup.numbering.vertebrae[0].level
+    assert track.site == finding.site == lesion.site
+    assert [s.made_by for s in workup.skeletons] == ["test"]
+    assert (tmp_path / "out" / "figures" / "spine_E1.png").is_file()
+    assert ("anatomy", "builtin") in workup.provenance.settings
+    stages = [cost.stage for cost in workup.provenance.stages]
+    assert stages == ["read", "anatomy", "align", "number", "measure", "match"]
+    again = workup_from_json((tmp_path / "out" / "workup.json").read_text(encoding="utf-8"), tmp_path / "out")
+    assert again.numbering == workup.numbering
+    assert again.tracks[0].site == track.site
+    labels = again.skeletons[0].labels
+    assert labels is not None
+    assert set(np.unique(labels.values)) == {0, 1, 2, 3, 4, 5}
+
+
+def test_a_second_run_reads_no_bone_again(patient: Path, segmented: list[str], tmp_path: Path) -> None:
+    first = pipeline.run(patient, tmp_path / "out", Settings()).workup
+    second = pipeline.run(patient, tmp_path / "out", Settings()).workup
+    assert len(segmented) == 1
+    assert second.numbering == first.numbering
+
+
+def test_a_persons_level_is_honoured_and_numbers_all(
+    patient: Path, segmented: list[str], tmp_path: Path
+) -> None:
+    first = pipeline.run(patient, tmp_path / "out", Settings()).workup
+    series = first.skeletons[0]
+    x, y, z = series.bones[3].centroid_mm
+    corrections = tmp_path / "corrections.toml"
+    text = f'[[level]]\nseries = "{series.series_id}"\npoint_mm = [{x}, {y}, {z}]\nlevel = "L3"\n'
+    corrections.write_text(text, encoding="utf-8")
+    workup = pipeline.run(patient, tmp_path / "out", Settings(corrections=corrections)).workup
+    assert [v.level for v in workup.numbering.vertebrae] == ["T12", "L1", "L2", "L3"]
+    assert workup.numbering.vertebrae[3].overruled
+    assert str(workup.tracks[0].site) == "T12 (certain)"
+    assert len(segmented) == 1
+    corrections.write_text(text.replace(f"[{x}", f"[{x + 300}"), encoding="utf-8")
+    with pytest.raises(DeclarationError, match="no vertebra was found at the point that should be L3"):
+        pipeline.run(patient, tmp_path / "other", Settings(corrections=corrections))
+    assert not (tmp_path / "other" / "workup.json").exists()
+
+
+def test_a_level_on_a_series_without_bones_is_refused_before_anything_is_written(
+    patient: Path, tmp_path: Path
+) -> None:
+    corrections = tmp_path / "corrections.toml"
+    corrections.write_text('[[level]]\nseries = "x"\npoint_mm = [1, 2, 3]\nlevel = "L3"\n', encoding="utf-8")
+    with pytest.raises(DeclarationError, match="gives a level on a series that has no bones"):
+        pipeline.run(patient, tmp_path / "out", Settings(corrections=corrections))
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_the_runtime_the_run_goes_on_and_says_so(
+    patient: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    importlib.import_module("osteotrace.anatomy.network")._loaded.cache_clear()
+    result = pipeline.run(patient, tmp_path / "out", Settings())
+    assert result.left_out == ()
+    (problem,) = (p for p in result.workup.problems if p.code == "no-skeleton")
+    assert "onnxruntime is not installed" in problem.found
+    assert problem.remedy == "pip install 'osteotrace[anatomy]'"
+    assert result.workup.lesions[0].site == UNASKED
+    assert len(result.workup.not_read) == 1
+
+
+def test_a_level_that_cannot_be_used_is_said(patient: Path, tmp_path: Path) -> None:
+    series = pipeline.run(patient, tmp_path / "out", Settings(anatomy="none")).workup.not_read[0].series_id
+    corrections = tmp_path / "corrections.toml"
+    text = f'[[level]]\nseries = "{series}"\npoint_mm = [1, 2, 3]\nlevel = "L3"\n'
+    corrections.write_text(text, encoding="utf-8")
+    settings = Settings(corrections=corrections, anatomy="none")
+    result = pipeline.run(patient, tmp_path / "out", settings)
+    (problem,) = (p for p in result.workup.problems if p.code == "level-not-used")
     assert "a correction is not used: the vertebra at" in problem.found
-    assert "not numbered in a run yet" in str(problem)
+
+
+def test_no_spine_leaves_no_exam_out(patient: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(volume: Volume) -> Anatomy:
+        problem = Problem(Severity.EXCLUDED, "no-spine-found", "no row of bodies", volume.series.id)
+        labels = np.zeros(volume.grid.shape, np.uint16)
+        return Anatomy(volume.series.id, labels, volume.grid, (), (), frozenset(), "test", (problem,))
+
+    monkeypatch.setattr(importlib.import_module("osteotrace.anatomy.read"), "segment", nothing)
+    result = pipeline.run(patient, tmp_path / "out", Settings())
+    assert result.left_out == ()
+    assert {"no-spine-found", "no-spine"} <= {p.code for p in result.workup.problems}
+    assert str(result.workup.tracks[0].site) == "no bone: no bone was found in any exam"
+    assert "No vertebra was found." in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_label_maps_are_taken_from_files(patient: Path, tmp_path: Path) -> None:
+    """T12 to L3 in the numbers of TotalSegmentator; the name of the file stays out of the record."""
+    image = nib.load(patient / "t1.nii")
+    labels = np.zeros(image.shape, np.uint8)
+    for n, number in enumerate((32, 31, 30, 29)):
+        labels[8:12, 13:17, 34 - 8 * n : 39 - 8 * n] = number
+    maps = tmp_path / "Doe_totalsegmentator"
+    maps.mkdir()
+    nib.save(nib.Nifti1Image(labels, image.affine), maps / "seg.nii.gz")
+    workup = pipeline.run(patient, tmp_path / "out", Settings(anatomy=str(maps))).workup
+    assert workup.tracks[0].site.level == "T12"
+    assert ("anatomy", "label maps") in workup.provenance.settings
+    assert "Doe" not in (tmp_path / "out" / "workup.json").read_text(encoding="utf-8")
+
+
+def test_a_deidentified_run_keeps_levels_and_no_uid(
+    patient: Path, segmented: list[str], tmp_path: Path
+) -> None:
+    plain = pipeline.run(patient, tmp_path / "plain", Settings()).workup
+    out = tmp_path / "clean"
+    clean = pipeline.run(patient, out, Settings(deidentify=True)).workup
+    assert str(clean.tracks[0].site) == str(plain.tracks[0].site)
+    assert (out / "figures" / "spine_E1.png").is_file()
+    assert not (out / ".cache").exists()
+    uid = plain.skeletons[0].series_id
+    assert uid not in (out / "workup.json").read_text(encoding="utf-8")

@@ -112,7 +112,7 @@ def test_between_two_bodies_both_levels_are_named():
 
 
 def test_a_lesion_that_reaches_into_the_next_vertebra_says_so():
-    between = np.mean([BODY["L2"].centroid_mm, BODY["L3"].centroid_mm], axis=0) + (0.0, 0.0, 4.0)
+    between = np.mean([BODY["L2"].centroid_mm, BODY["L3"].centroid_mm], axis=0) + np.array([0.0, 0.0, 4.0])
     (one,), _ = site_of(lesion(ball(between, 20.0)))
     assert one.site.level == "L2"
     assert one.site.also == ("L3",)
@@ -146,7 +146,7 @@ def test_without_a_skeleton_nothing_is_said():
 
 @given(st.floats(-9, 9), st.floats(-9, 9), st.floats(-8, 8), st.sampled_from(sorted(BODY)))
 def test_any_point_inside_a_body_is_in_that_body(dx, dy, dz, level):
-    point = np.array(BODY[level].centroid_mm) + (dx, dy, dz)
+    point = np.array(BODY[level].centroid_mm) + np.array([dx, dy, dz])
     hit = bone_at(point[None], ANATOMY, 0.0, REACH)
     assert hit is not None
     assert hit.bone.declared_level == level
@@ -184,7 +184,7 @@ def test_a_failed_alignment_tells_nothing():
 
 
 def test_an_error_as_large_as_the_way_to_the_next_body_makes_the_level_uncertain():
-    low = moved("L3") - (0.0, 0.0, 11.0)
+    low = moved("L3") - np.array([0.0, 0.0, 11.0])
     (sure,), _ = site_of(lesion(ball(low, 4.0, OTHER), "mr"), alignments=aligned(4.0))
     (unsure,), _ = site_of(lesion(ball(low, 4.0, OTHER), "mr"), alignments=aligned(25.0))
     assert sure.site.name == "L3"

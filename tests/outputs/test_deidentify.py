@@ -22,7 +22,7 @@ from osteotrace.model.workup_json import workup_from_json
 from osteotrace.outputs import deidentify
 from osteotrace.outputs.deidentify import deidentify_images, images_of
 from osteotrace.outputs.scrub import Scrubber, pseudo_uid
-from outputs.factory import PATIENT_ID, ROOT, Case
+from outputs.factory import FRAME_CT, PATIENT_ID, ROOT, Case
 
 
 def secrets(case: Case) -> list[str]:
@@ -291,3 +291,37 @@ def test_any_date_goes(day: dt.date) -> None:
     scrub = Scrubber.of(Patient("x"), {}, ())
     for form in ("%Y%m%d", "%Y-%m-%d", "%d.%m.%Y", "%Y/%m/%d", "%Y%m%d%H%M%S"):
         assert scrub(f"on {day:{form}}, in time") == "on [date], in time"
+
+
+def test_levels_and_bones_stay_and_their_series_get_other_uids(case: Case) -> None:
+    clean = deidentify(case.workup)
+    old, new = case.workup.skeletons[0], clean.skeletons[0]
+    assert new.series_id == pseudo_uid(old.series_id)
+    assert new.labels is not None
+    assert new.labels.grid.frame_of_reference_uid == pseudo_uid(FRAME_CT)
+    assert new.bones == old.bones
+    assert [n.series_id for n in clean.not_read] == [pseudo_uid(n.series_id) for n in case.workup.not_read]
+    for before, after in zip(case.workup.numbering.vertebrae, clean.numbering.vertebrae, strict=True):
+        assert after.possible == before.possible
+        assert after.bones[0].series_id == new.series_id
+        assert clean.numbering.of(new.series_id, before.bones[0].bone_id) is after
+    assert clean.numbering.problems[0].where == new.series_id
+    assert [str(x.site) for x in clean.lesions] == [str(x.site) for x in case.workup.lesions]
+
+
+def test_a_level_stays_where_an_outline_is_called_like_it(case: Case) -> None:
+    """Names of outlines are replaced in all texts; the words of the skeleton are not theirs."""
+    lesions = tuple(dataclasses.replace(x, name="T12") for x in case.workup.lesions)
+    tracks = tuple(dataclasses.replace(x, name="T12") for x in case.workup.tracks)
+    clean = deidentify(dataclasses.replace(case.workup, lesions=lesions, tracks=tracks))
+    assert {x.name for x in clean.lesions} == {"outline 1"}
+    assert clean.tracks[0].site == dataclasses.replace(
+        case.workup.tracks[0].site, series_id=clean.skeletons[0].series_id
+    )
+    assert clean.numbering.vertebrae[3].level == "T12"
+
+
+def test_the_labels_of_a_skeleton_stay_one(case: Case) -> None:
+    twice = dataclasses.replace(case.workup, skeletons=(case.workup.skeletons[0],) * 2)
+    first, second = deidentify(twice).skeletons
+    assert first.labels is second.labels

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osteotrace.errors import OutputError
+from osteotrace.model.site import UNASKED
 from osteotrace.outputs.rows import Row, measurement_rows
 from osteotrace.outputs.tables import COLUMNS, rows_to_csv, write_parquet
 from outputs.factory import Case, without_lesions
@@ -127,3 +128,21 @@ def test_any_row_survives_both_files(tmp_path_factory: pytest.TempPathFactory, r
 def test_writing_twice_gives_the_same_bytes(written: Path, tmp_path: Path) -> None:
     write_parquet(written / "measurements.csv", tmp_path / "m.parquet")
     assert (tmp_path / "m.parquet").read_bytes() == (written / "measurements.parquet").read_bytes()
+
+
+def test_bone_and_level_stand_in_every_row(case: Case) -> None:
+    rows = measurement_rows(case.workup)
+    mass = {(r.bone, r.bone_code, r.level, r.level_certainty) for r in rows if r.track_id == "L1"}
+    assert mass == {("vertebra T12", "23215003", "T12", "certain")}
+    edema = next(r for r in rows if r.track_id == "L2" and r.series_name == "T2 FS")
+    assert (edema.level, edema.level_certainty, edema.alternatives) == ("T9", "uncertain", "T8 30%")
+    assert edema.place == "T9 or T8, body (uncertain)"
+    away = next(r for r in rows if r.track_id == "L2" and r.series_name == "PET FDG")
+    assert (away.bone, away.level) == (None, None)
+    assert away.place == "no bone: no bone that was found lies within 15 mm"
+
+
+def test_without_a_skeleton_the_cells_are_empty(case: Case) -> None:
+    findings = tuple(dataclasses.replace(f, site=UNASKED) for f in case.workup.findings)
+    rows = measurement_rows(dataclasses.replace(case.workup, findings=findings, tracks=()))
+    assert {(r.bone, r.level, r.place) for r in rows} == {(None, None, None)}
