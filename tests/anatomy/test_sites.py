@@ -80,7 +80,7 @@ def test_behind_the_front_of_the_canal_are_the_posterior_elements():
 
 
 def test_a_lesion_in_the_canal_is_in_no_bone():
-    x, y, z = BODY["L2"].centroid_mm
+    x, _, z = BODY["L2"].centroid_mm
     (one,), _ = site_of(lesion(ball((x, 57.0, z), 4.0)))
     assert one.site.part == "spinal canal"
     assert str(one.site).startswith("spinal canal at L2 (")

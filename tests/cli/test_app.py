@@ -9,7 +9,7 @@ from osteotrace import __version__, cli
 from osteotrace.cli import app as module
 from osteotrace.errors import GeometryError, OsteotraceError, OutputError, SpaceError
 from osteotrace.phantom import CaseRequest
-from osteotrace.pipeline import RunResult
+from osteotrace.pipeline import RunResult, Settings
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -142,3 +142,27 @@ def test_markup_in_a_message_is_shown_as_it_is(
     monkeypatch.setattr(module.pipeline, "survey", fail)
     assert call(monkeypatch, "inspect", str(tmp_path)) == 1
     assert "a file called [red]x[/]" in capsys.readouterr().err
+
+
+def test_anatomy_is_passed_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[Settings] = []
+
+    def fail(_: Path, __: Path, settings: Settings, ___: object) -> None:
+        asked.append(settings)
+        raise OutputError("stop")
+
+    monkeypatch.setattr(module.pipeline, "run", fail)
+    for words, expected in (((), "builtin"), (("--anatomy", "none"), "none")):
+        assert call(monkeypatch, "run", str(tmp_path), "-o", str(tmp_path / "out"), *words) == 2
+        assert asked[-1].anatomy == expected
+
+
+def test_anatomy_that_is_not_there_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert call(monkeypatch, "run", str(tmp_path), "-o", str(out), "--anatomy", "labels.nii.gz") == 3
+    said = " ".join(capsys.readouterr().err.split())
+    assert "there is no such file or folder" in said
+    assert "builtin, totalsegmentator, none" in said
+    assert not out.exists()

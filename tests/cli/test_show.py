@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+import io
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+from rich.console import Console
 
 from cli.test_app import call
 from dicom_images import counted, image, save
+from osteotrace.cli.show import show_result
+from osteotrace.model.problem import Problem
+from osteotrace.model.values import Severity
+from osteotrace.model.workup import UNNUMBERED
+from osteotrace.pipeline import RunResult
+from outputs.factory import Case, make_case
 
 CASE = """
 [[image]]
@@ -76,3 +85,27 @@ def test_stations_of_one_spine_are_counted(
     words = shown(monkeypatch, capsys, str(tmp_path))
     assert "station 1 of 2" in words
     assert "station 2 of 2" in words
+
+
+def spine(case: Case, **changes: object) -> str:
+    workup = dataclasses.replace(case.workup, **changes)  # type: ignore[arg-type]
+    console = Console(width=140, record=True, file=io.StringIO())
+    show_result(RunResult(workup, (), ()), Path("out"), console)
+    return console.export_text()
+
+
+def test_the_result_shows_places_and_levels() -> None:
+    case = make_case(8.0)
+    words = spine(case)
+    assert "Vertebrae T9 to L3: 5 certain, 1 probable, 1 uncertain" in words
+    assert "T12," in words  # the columns are narrow
+    assert "No spine was found." not in words
+
+
+def test_the_result_says_when_levels_cannot_be_had() -> None:
+    case = make_case(8.0)
+    assert "No spine was found." in spine(case, numbering=UNNUMBERED)
+    problem = Problem(Severity.WARNING, "no-skeleton", "bones were not searched", remedy="install it")
+    words = spine(case, problems=(problem,), numbering=UNNUMBERED, skeletons=())
+    assert "bones were not searched; do: install it" in words
+    assert "No spine was found." not in words
