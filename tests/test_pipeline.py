@@ -9,6 +9,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+from pydicom import dcmread
 
 from osteotrace import pipeline
 from osteotrace.errors import DeclarationError, NothingFoundError, OutputError
@@ -19,6 +20,7 @@ from osteotrace.model.site import UNASKED, BoneSite
 from osteotrace.model.values import Severity, Verdict
 from osteotrace.model.workup_json import workup_from_json
 from osteotrace.pipeline import RunResult, Settings
+from region_cases import ct_slices, make_grid, write_seg
 
 
 @pytest.fixture(scope="module")
@@ -297,3 +299,27 @@ def test_a_deidentified_run_keeps_levels_and_no_uid(
     assert not (out / ".cache").exists()
     uid = plain.skeletons[0].series_id
     assert uid not in (out / "workup.json").read_text(encoding="utf-8")
+
+
+def test_a_dicom_seg_of_bones_becomes_the_skeleton_and_no_lesion(tmp_path: Path) -> None:
+    grid = make_grid()
+    source = tmp_path / "in"
+    source.mkdir()
+    for number, item in enumerate(ct_slices(grid)):
+        item.RescaleSlope, item.RescaleIntercept, item.RescaleType = 1, -1000, "HU"
+        item.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
+        item.save_as(source / f"{number}.dcm", enforce_file_format=True)
+    labels = np.zeros((*grid.shape, 2), bool)
+    labels[20:40, 10:30, 16:26, 0] = labels[20:40, 10:30, 2:12, 1] = True
+    file = write_seg(source / "bones.dcm", grid, labels)
+    made = dcmread(file)
+    for segment, name in zip(made.SegmentSequence, ("vertebrae_L1", "vertebrae_L2"), strict=True):
+        segment.SegmentLabel = name
+    made.save_as(file)
+    drawn = pipeline.run(source, tmp_path / "drawn", Settings(anatomy="none")).workup
+    assert [x.name for x in drawn.lesions] == ["vertebrae_L1", "vertebrae_L2"]
+    workup = pipeline.run(source, tmp_path / "out", Settings(anatomy=str(file))).workup
+    assert workup.lesions == ()
+    (skeleton,) = workup.skeletons
+    assert [b.declared_level for b in skeleton.bones] == ["L1", "L2"]
+    assert (tmp_path / "out" / "figures" / "spine_E1.png").is_file()

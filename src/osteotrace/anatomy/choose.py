@@ -125,7 +125,8 @@ def _covered(volume: Volume, chosen: Sequence[Volume], codes: dict[str, str], le
     seen = np.any([(steps >= low) & (steps <= high) for low, high in ends] or [steps > np.inf], axis=0)
     if 1.0 - float(seen.mean()) >= least:
         return ""
-    return f"{', '.join(code for code, overlap in overlaps.items() if overlap > 0)} shows this part already"
+    seen_in = [code for code, overlap in overlaps.items() if overlap > 0]
+    return f"{' and '.join(seen_in)} show{'' if len(seen_in) > 1 else 's'} this part already"
 
 
 def _overlap(a: tuple[float, float], b: tuple[float, float]) -> float:

@@ -12,6 +12,7 @@ from matplotlib.patheffects import withStroke
 
 from osteotrace.model.lesion import LesionTrack
 from osteotrace.model.patient import PatientImages
+from osteotrace.model.site import BoneSite
 from osteotrace.model.workup import Workup
 from osteotrace.outputs.figures.drawing import (
     DPI,
@@ -73,7 +74,8 @@ def lesion_figure(
 def _caption(track: LesionTrack, panels: tuple[SeriesPanel, ...], side_mm: float) -> str:
     places = "; ".join(f"{p.series_name}, {p.exam.name}: {p.place}" for p in panels)
     rows = f"Rows: axial, coronal and sagittal slice through its centre; side {side_mm:.0f} mm."
-    return f"{track_label(track)}. {rows} {places}. {_LEGEND}"
+    site = f", {track.site}" if isinstance(track.site, BoneSite) else ""
+    return f"{track_label(track)}{site}. {rows} {places}. {_LEGEND}"
 
 
 def _draw(blocks: list[list[_Column]], side_mm: float, notes: tuple[str, ...]) -> Figure:
