@@ -18,8 +18,8 @@ _SEGMENT_MM = 32.0  # a usual distance of two vertebrae; farther ones have a mis
 def joints_of(bones: Sequence[SeenBone], settings: BoneSettings) -> list[Joint]:
     """Joints of a skeleton.
 
-    Vertebra to vertebra, the lowest to the sacrum, sacrum to hip bones, a rib to the nearest vertebra, a femur
-    to its hip bone; any other bone loosely to the nearest one.
+    Vertebra to vertebra, the lowest to the sacrum, sacrum to hip bones, rib to the nearest vertebra, femur to
+    its hip bone; any other bone loosely to the nearest one.
 
     Parameters
     ----------

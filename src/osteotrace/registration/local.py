@@ -93,7 +93,7 @@ def field_of(image: LocalImage, spacing_mm: float, blur: tuple[FloatArray, float
     values = _resized(image.values, image.grid, grid)
     if blur is not None and blur[1] > 1.5 * max(spacing, image.thick_mm):
         axis = int(np.abs(grid.direction.T @ blur[0]).argmax())
-        values = ndimage.uniform_filter1d(values, max(1, round(blur[1] / spacing)), axis=axis, mode="nearest")
+        values = ndimage.gaussian_filter1d(values, blur[1] / spacing / 12.0**0.5, axis=axis, mode="nearest")
     return Field(Level(np.asarray(values, np.float32), np.ones((1, 1, 1), np.float32), grid))
 
 

@@ -29,8 +29,9 @@ from osteotrace.space.grid import apply_affine
 
 _MARGIN_MM = 40.0  # around the bones; room to move
 _SPACING_MM = 2.0
-_REACH_MM = 8.0  # around the outline of a bone
-_SAMPLES = (1500, 3000)
+_REACH_MM = 5.0  # around the outline of a bone
+_SAMPLES = (1500, 4000)
+_OF_CT = 0.5  # share of the samples that two CT need
 _ITERATIONS = (20, 25)
 _TETHER_MM = (14.0, 7.0)
 _LEAST_SAMPLES = 200
@@ -311,6 +312,7 @@ class _Images:
         if here is None or there is None:
             return None
         forward = self._is_mr(series[0]) and not self._is_mr(series[1])
+        most = most if any(map(self._is_mr, series)) else int(_OF_CT * most)
         samples = self._samples(pair, motion, here if forward else there, forward, most, rng)
         if len(samples.points) < _LEAST_SAMPLES:
             return None

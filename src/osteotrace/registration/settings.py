@@ -114,6 +114,17 @@ class BoneSettings:
         The same of rib and vertebra.
     loose_slide_mm, loose_turn_deg : float
         The same of bones with free joints.
+    radius_base_mm, radius_measured, radius_guessed, radius_per_residual : float
+        Predicted 95% radius of a bone = sqrt(base² + (factor · spread)² + (factor · residual)²), mm; the
+        factor of the spread is that of bones whose own images were followed, or that of the others.
+    radius_growth : float
+        What is added to the radius for each mm away from a bone.
+    good_radius_mm, failed_radius_mm : float
+        Largest radius of the verdicts good and doubtful, mm.
+    good_margin, failed_margin : float
+        Least advantage over copies shifted by one segment for the verdicts good and doubtful.
+    blend_mm : float
+        Distance over which the motions of two bones pass into each other, mm.
     sd_ct_ct, sd_ct_mr, sd_mr_mr : tuple of float
         Standard deviation of the place of one bone from its images alone along x, y, z (mm), and of its turn
         about each axis (degrees).
@@ -127,6 +138,16 @@ class BoneSettings:
     rib_turn_deg: float
     loose_slide_mm: float
     loose_turn_deg: float
+    radius_base_mm: float
+    radius_measured: float
+    radius_guessed: float
+    radius_per_residual: float
+    radius_growth: float
+    good_radius_mm: float
+    failed_radius_mm: float
+    good_margin: float
+    failed_margin: float
+    blend_mm: float
     sd_ct_ct: tuple[float, ...]
     sd_ct_mr: tuple[float, ...]
     sd_mr_mr: tuple[float, ...]

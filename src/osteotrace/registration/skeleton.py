@@ -14,6 +14,7 @@ from osteotrace.space import FloatArray
 _POINTS = 600  # of a bone at most
 _ANCHOR_MM = 14.0  # between the anchors of a bone
 _ANCHORS = 24  # at most
+_FEW = 0.75  # of the bones of another series
 _SAME_MM = 12.0  # centres of one bone in two series of a frame
 # Where the arch of a vertebra lies, of which only the body is outlined: behind its centre and a little below.
 _ARCH_MM = ((0.0, 26.0, -3.0), (0.0, 44.0, -9.0))
@@ -70,18 +71,30 @@ class Skeleton:
         return tuple(bone for bone in self.bones if bone.is_vertebra)
 
 
-def skeletons_of(anatomies: Sequence[Anatomy]) -> dict[str, Skeleton]:
+def skeletons_of(anatomies: Sequence[Anatomy], order: Sequence[str] = ()) -> dict[str, Skeleton]:
     """Skeleton of every frame of reference in which an anatomy has bones.
 
-    Series of one frame that show the same bone count once: the series that shows most bones comes first.
+    Series of one frame that show the same bone count once.
+
+    Parameters
+    ----------
+    anatomies : sequence of Anatomy
+    order : sequence of str
+        Series whose outlines are preferred, best first; one with far fewer bones than another comes after it.
     """
+    rank = {series: number for number, series in enumerate(order)}
     frames: dict[str, list[Anatomy]] = {}
     for anatomy in anatomies:
         frames.setdefault(anatomy.grid.frame_of_reference_uid, []).append(anatomy)
     out = {}
     for frame, group in frames.items():
         bones: list[SeenBone] = []
-        for anatomy in sorted(group, key=lambda a: (-len(a.bones), a.series_id)):
+        enough = _FEW * max(len(a.bones) for a in group)
+
+        def place(a: Anatomy, enough: float = enough) -> tuple[bool, int, str]:
+            return (len(a.bones) < enough, rank.get(a.series_id, len(rank)), a.series_id)
+
+        for anatomy in sorted(group, key=place):
             new = [bone for bone in _bones(anatomy) if not _known(bone, bones)]
             bones += new
         if bones:
