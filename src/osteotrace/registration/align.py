@@ -3,33 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from osteotrace.model.alignment import Alignment
+from osteotrace.model.alignment import Alignment, worst
+from osteotrace.model.anatomy import Anatomy
 from osteotrace.model.criteria import Criteria
 from osteotrace.model.imaging import MrFacts, NuclearFacts, Series, Volume
 from osteotrace.model.values import Modality, Quantity, Verdict
+from osteotrace.registration.bones import Frame, Start, align_bones, has_slices, is_swapped, start_from_rows
 from osteotrace.registration.pose import Found, find_pose
 from osteotrace.registration.pyramid import Prepared, prepare
 from osteotrace.registration.quality import Quality, assess
 from osteotrace.registration.same_frame import check_same_frame
-from osteotrace.registration.settings import Settings
+from osteotrace.registration.settings import BoneSettings, Settings
+from osteotrace.registration.skeleton import skeletons_of
 from osteotrace.space import FloatArray, RigidTransform
 
 Progress = Callable[[str, int, int], None]
 
 _SERIES_PER_FRAME = 2
+_STEPS = 3  # search, refinement, quality
 _ORDER = (Modality.CT, Modality.MR, Modality.PT, Modality.NM)
 
 
 def align(
-    volumes: Sequence[Volume], criteria: Criteria, *, seed: int = 0, progress: Progress | None = None
+    volumes: Sequence[Volume],
+    criteria: Criteria,
+    *,
+    anatomies: Sequence[Anatomy] = (),
+    seed: int = 0,
+    progress: Progress | None = None,
 ) -> tuple[Alignment, ...]:
     """Align the frames of reference of one patient.
 
     The frame that shows most of the body is the reference. Frames of the same modality are aligned to one
-    another first (their images are most alike) and the rest follows from one of them.
+    another first (their images are most alike) and the rest follows from one of them. Where bones are known,
+    each of them gets a motion of its own.
 
     Parameters
     ----------
@@ -37,6 +48,8 @@ def align(
         All volumes of the patient.
     criteria : Criteria
         ``registration.*``.
+    anatomies : sequence of Anatomy
+        Of any of the volumes; without bones in either of two frames these are aligned rigidly.
     seed : int
         Of the sampling; the same seed gives the same result.
     progress : callable, optional
@@ -48,11 +61,10 @@ def align(
         The checks inside each frame, then one from the reference frame or a frame of the same modality to
         each other frame; an alignment that failed is in the list too.
     """
-    settings = Settings.of(criteria)
-    frames = _frames(volumes, settings)
+    settings, bone_settings = Settings.of(criteria), BoneSettings.of(criteria)
+    frames = _frames(volumes, anatomies, settings)
     plan = _plan(frames)
-    steps = 3  # search, refinement, quality
-    total = max(1, len(plan) * steps)
+    total = max(1, len(plan) * _STEPS)
     done = 0
 
     def tick() -> None:
@@ -61,29 +73,40 @@ def align(
         if progress:
             progress("align", done, total)
 
-    checks = [check_same_frame(f[0], other, settings, seed) for f in frames for other in f[1:]]
+    checks = [check_same_frame(f.ready[0], other, settings, seed) for f in frames for other in f.ready[1:]]
     out: list[Alignment] = []
     for fixed, moving in plan:
-        alignment = _between(fixed, moving, settings, seed, tick)
+        alignment = _between(fixed, moving, settings, bone_settings, seed, tick)
         out.append(alignment)
         if alignment.verdict is not Verdict.GOOD and fixed is not frames[0]:
-            out.append(_between(frames[0], moving, settings, seed, tick))
+            out.append(_between(frames[0], moving, settings, bone_settings, seed, tick))
     return (*checks, *out)
 
 
-def _frames(volumes: Sequence[Volume], settings: Settings) -> list[list[Prepared]]:
+def _frames(volumes: Sequence[Volume], anatomies: Sequence[Anatomy], settings: Settings) -> list[Frame]:
     """Chosen series of each frame, ready; the frame that shows most of the body first."""
+    order = sorted((v for v in volumes if has_slices(v)), key=_for_bones)
+    skeletons = skeletons_of(anatomies, [v.series.id for v in order])
     groups: dict[str, list[Volume]] = {}
     for volume in volumes:
         if volume.series.modality in _ORDER:
             groups.setdefault(volume.grid.frame_of_reference_uid, []).append(volume)
     frames = []
-    for group in groups.values():
+    for uid, group in groups.items():
         ready = [prepare(v, settings.levels_mm[-1], settings.body_hu) for v in _chosen(group)]
         usable = [p for p in ready if p is not None]
         if usable:
-            frames.append(usable)
-    return sorted(frames, key=lambda f: (-max(p.body_ml for p in f), f[0].series_id))
+            near = {v.series.id: v for v in order if v.grid.frame_of_reference_uid == uid}
+            frames.append(Frame(usable, near, skeletons.get(uid)))
+    return sorted(frames, key=lambda f: (-f.body_ml, f.ready[0].series_id))
+
+
+def _for_bones(volume: Volume) -> tuple[int, bool, bool, float, str]:
+    """Volumes on which a bone is best followed first: CT, then T1 without fat suppression."""
+    facts = volume.series.facts
+    is_t1 = isinstance(facts, MrFacts) and facts.weighting.value == "T1W"
+    suppressed = isinstance(facts, MrFacts) and facts.fat_suppression.value not in (None, "none")
+    return (_ORDER.index(volume.series.modality), not is_t1, suppressed, *_volume_order(volume))
 
 
 def _chosen(group: Sequence[Volume]) -> list[Volume]:
@@ -122,35 +145,68 @@ def _volume_order(volume: Volume) -> tuple[float, str]:
     return -float(np.prod(volume.grid.shape)) * volume.grid.voxel_volume_mm3, volume.series.id
 
 
-def _plan(frames: Sequence[Sequence[Prepared]]) -> list[tuple[Sequence[Prepared], Sequence[Prepared]]]:
-    plan: list[tuple[Sequence[Prepared], Sequence[Prepared]]] = []
+def _plan(frames: Sequence[Frame]) -> list[tuple[Frame, Frame]]:
+    plan: list[tuple[Frame, Frame]] = []
     for n, moving in enumerate(frames[1:], start=1):
-        kind = {p.modality for p in moving}
-        alike = [f for f in frames[1:n] if {p.modality for p in f} == kind]
+        kind = {p.modality for p in moving.ready}
+        alike = [f for f in frames[1:n] if {p.modality for p in f.ready} == kind]
         plan.append((alike[0] if alike else frames[0], moving))
     return plan
 
 
 def _between(
-    fixed: Sequence[Prepared],
-    moving: Sequence[Prepared],
+    fixed: Frame,
+    moving: Frame,
     settings: Settings,
+    bone_settings: BoneSettings,
     seed: int,
     tick: Callable[[], None],
 ) -> Alignment:
-    swap = _body(moving) <= _body(fixed)
+    """By the bones where both frames show a row of them; else by the images, and then by the bones of one."""
+    start = start_from_rows(fixed, moving, settings, seed)
+    by_rows = align_bones(fixed, moving, start, settings, bone_settings, seed) if start else None
+    if by_rows is not None and by_rows.verdict is Verdict.GOOD:
+        for _ in range(_STEPS):
+            tick()
+        return by_rows
+    swap = is_swapped(fixed, moving)
     probes, fields = (moving, fixed) if swap else (fixed, moving)
-    found = find_pose(probes, fields, settings, seed, tick)
+    found = find_pose(probes.ready, fields.ready, settings, seed, tick)
     if found is None:
         tick()
-        return _none(fixed, moving)
+        return by_rows or _none(fixed.ready, moving.ready)
     quality = assess(found, settings, seed)
     tick()
-    return _alignment(fixed, moving, found, quality, swap)
+    rigid = _alignment(fixed.ready, moving.ready, found, quality, swap)
+    return _better(by_rows, _followed(fixed, moving, rigid, found, settings, bone_settings, seed))
 
 
-def _body(frame: Sequence[Prepared]) -> float:
-    return max(p.body_ml for p in frame)
+def _followed(
+    fixed: Frame,
+    moving: Frame,
+    rigid: Alignment,
+    found: Found,
+    settings: Settings,
+    bone_settings: BoneSettings,
+    seed: int,
+) -> Alignment:
+    """The rigid alignment with the motions of bones, where these say the same more exactly."""
+    if rigid.verdict is Verdict.FAILED:
+        return rigid
+    start = Start(rigid.transform.matrix, found, "from a rigid start by the images")
+    bones = align_bones(fixed, moving, start, settings, bone_settings, seed)
+    if bones is None or bones.verdict is Verdict.FAILED:
+        return rigid
+    return replace(
+        bones, verdict=worst(bones.verdict, rigid.verdict), reasons=(*bones.reasons, *rigid.reasons)
+    )
+
+
+def _better(one: Alignment | None, other: Alignment) -> Alignment:
+    """The alignment with the better verdict; of equals the first."""
+    if one is None:
+        return other
+    return other if worst(one.verdict, other.verdict) is not other.verdict else one
 
 
 def _alignment(

@@ -121,7 +121,7 @@ def _consensus(
     """
     judges = draws[0].pairs
     scored = [(evidence(judges, draw.pose, _RANK_POWER)[0], draw.pose) for draw in draws]
-    best = _with_edges(scored, probes, fields, settings)[0][1]
+    best = with_edges(scored, probes, fields, settings)[0][1]
     points = judges[0].samples.points
     near = [d for d in draws if distance(d.pose, best, points) <= settings.distinct_mm]
     rivals = next(d.rivals for d in draws if d.pose is best)
@@ -146,7 +146,7 @@ def _refined(
         rank = [evidence(pairs, pose, _RANK_POWER)[0] for pose in kept]
         points = pairs[0].samples.points
         scored = distinct(list(zip(rank, kept, strict=True)), points[::20], settings.distinct_mm)
-        scored = _with_edges(scored, probes, fields, settings, min(number, 1))
+        scored = with_edges(scored, probes, fields, settings, min(number, 1))
         poses = [pose for _, pose in scored[: _KEPT[number]]]
         levels.append(pairs)
     if not scored:
@@ -197,7 +197,7 @@ def _near_uptake(scene: _Scene, judges: Sequence[Pair], starts: Sequence[FloatAr
         for _ in range(_ROUNDS):
             pose = climb(scene.pairs(1, pose), pose, 0.0, _ITERATIONS[1])[1]
         ends.append((evidence(judges, pose, _RANK_POWER)[0], pose))
-    return _with_edges(ends, scene.probes, scene.fields, scene.settings)[0][1]
+    return with_edges(ends, scene.probes, scene.fields, scene.settings)[0][1]
 
 
 def _near_avid(
@@ -215,7 +215,7 @@ def _near_avid(
         pose = climb(pairs, start, 0.0, _ITERATIONS[-1], tether)[1]
         worth = float(np.exp(-tether.loss(pose, points)[0]))
         ends.append((worth * evidence(pairs, pose, _RANK_POWER)[0], pose))
-    return _with_edges(ends, scene.probes, scene.fields, scene.settings)[0][1]
+    return with_edges(ends, scene.probes, scene.fields, scene.settings)[0][1]
 
 
 def uptake_weight(level: Level, pet: Level, pose: FloatArray, settings: Settings) -> FloatArray:
@@ -230,7 +230,7 @@ def uptake_weight(level: Level, pet: Level, pose: FloatArray, settings: Settings
     return np.asarray(settings.uptake_floor + (1.0 - settings.uptake_floor) * share, dtype=np.float64)
 
 
-def _with_edges(
+def with_edges(
     scored: Sequence[tuple[float, FloatArray]],
     probes: Sequence[Prepared],
     fields: Sequence[Prepared],

@@ -62,20 +62,44 @@ class Quality:
 def assess(found: Found, settings: Settings, seed: int) -> Quality:
     """Measure spread, overlap, margin and chance level of a pose and give a verdict."""
     points = found.pairs[0].samples.points
+    seen = checks(found, settings, seed)
     spread = [distance(p, found.pose, points) for p in found.estimates.values()]
     halves = _HALF_SHARE * float(np.median(_half_spread(found) or [0.0]))
     residual = max(float(np.sqrt(np.mean(np.square(spread)))), halves)
     base = settings.error_base_mm if _second_opinion(found) else settings.error_alone_mm
     spread_error = float(np.hypot(base, settings.error_per_residual * residual))
     error = max(spread_error, float(np.hypot(settings.error_base_mm, _bend(found, settings.tether_mm))))
-    shared = overlap(found.pairs, found.pose)
+    verdict, reasons = judge(error, seen, settings)
+    return Quality(residual, error, seen.overlap, seen.margin, seen.chance, verdict, reasons)
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """What whole images say of a pose; the numbers as in `Quality`."""
+
+    overlap: float
+    margin: float
+    chance: float
+    mirrored: bool
+
+
+def checks(found: Found, settings: Settings, seed: int) -> Checks:
+    """Overlap, margin, chance level of a pose, and whether the mirror image fits better."""
     opinions = found.opinions(settings)
-    margin = _margin(found, opinions, settings.rival_mm)
-    chance = _over_chance(found, opinions, settings, seed)
-    verdict, reasons = _judge(error, shared, margin, chance, settings)
-    if verdict is not Verdict.FAILED and _mirror_fits(found, settings.mirror_gain):
-        verdict, reasons = Verdict.DOUBTFUL, (*reasons, _MIRROR)
-    return Quality(residual, error, shared, margin, chance, verdict, reasons)
+    return Checks(
+        overlap(found.pairs, found.pose),
+        _margin(found, opinions, settings.rival_mm),
+        _over_chance(found, opinions, settings, seed),
+        _mirror_fits(found, settings.mirror_gain),
+    )
+
+
+def judge(error_mm: float, seen: Checks, settings: Settings) -> tuple[Verdict, tuple[str, ...]]:
+    """Verdict on a pose with this 95% radius, and why it is not better."""
+    verdict, reasons = _judge(error_mm, seen.overlap, seen.margin, seen.chance, settings)
+    if verdict is not Verdict.FAILED and seen.mirrored:
+        return Verdict.DOUBTFUL, (*reasons, _MIRROR)
+    return verdict, reasons
 
 
 def _margin(found: Found, opinions: _Opinions, far_mm: float) -> float:

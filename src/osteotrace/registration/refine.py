@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -46,6 +46,14 @@ class Tether:
         gradient = 2.0 * np.concatenate([np.cross(moved, off).mean(axis=0), off.mean(axis=0)])
         return float((off**2).sum(axis=1).mean()) * self.reach_mm**2, gradient
 
+    def hold(
+        self, value: float, slope: FloatArray, pose: FloatArray, points: FloatArray
+    ) -> tuple[float, FloatArray]:
+        """Value and gradient of a pose, less what the distance takes."""
+        loss, pull = self.loss(pose, points)
+        worth = float(np.exp(-loss))
+        return value * worth, worth * (slope - value * pull)
+
 
 def climb(
     pairs: Sequence[Pair],
@@ -78,13 +86,41 @@ def climb(
     centre = apply_affine(start, points.mean(axis=0))
     held = points[:: max(1, len(points) // _TETHER_POINTS)]
 
+    def value_at(pose: FloatArray) -> tuple[float, FloatArray]:
+        value, slope = evidence(pairs, pose, overlap_power)
+        return (value, slope) if tether is None else tether.hold(value, slope, pose, held)
+
+    return ascend(value_at, start, centre, iterations)
+
+
+def ascend(
+    value_at: Callable[[FloatArray], tuple[float, FloatArray]],
+    start: FloatArray,
+    centre: FloatArray,
+    iterations: int,
+) -> tuple[float, FloatArray]:
+    """Improve a pose by L-BFGS.
+
+    Parameters
+    ----------
+    value_at : callable
+        Value of a pose and its gradient by a small rotation about the origin (rad) and a translation (mm)
+        of the field frame, shape (6,).
+    start : ndarray, shape (4, 4)
+    centre : ndarray, shape (3,)
+        Point of the field frame about which is turned, mm.
+    iterations : int
+        At most.
+
+    Returns
+    -------
+    value : float
+    pose : ndarray, shape (4, 4)
+    """
+
     def cost(x: FloatArray) -> tuple[float, FloatArray]:
         pose = moved_pose(start, centre, x)
-        value, slope = evidence(pairs, pose, overlap_power)
-        if tether is not None:
-            loss, pull = tether.loss(pose, held)
-            worth = float(np.exp(-loss))
-            value, slope = value * worth, worth * (slope - value * pull)
+        value, slope = value_at(pose)
         torque = slope[:3] - np.cross(centre + x[3:], slope[3:])
         by_x = np.concatenate([_left_jacobian(x[:3] / _LEVER_MM).T @ torque / _LEVER_MM, slope[3:]])
         return -_SCALE * value, -_SCALE * by_x

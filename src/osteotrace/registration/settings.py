@@ -98,3 +98,78 @@ class Settings:
         names = [name for name in cls.__dataclass_fields__ if name != "levels_mm"]
         values = {name: criteria.number(f"registration.{name}") for name in names}
         return cls(levels_mm=criteria.numbers("registration.levels_mm"), **values)
+
+
+@dataclass(frozen=True, slots=True)
+class BoneSettings:
+    """Criteria ``registration.bone_*``: how bones move, and how well an image tells it.
+
+    Attributes
+    ----------
+    disc_slide_mm, disc_turn_deg : float
+        Standard deviation of the motion between two vertebrae from exam to exam, about each axis.
+    fixed_slide_mm, fixed_turn_deg : float
+        The same of sacrum and hip bone.
+    rib_slide_mm, rib_turn_deg : float
+        The same of rib and vertebra.
+    loose_slide_mm, loose_turn_deg : float
+        The same of bones with free joints.
+    radius_base_mm, radius_measured, radius_guessed, radius_per_residual : float
+        Predicted 95% radius of a bone = sqrt(base² + (factor · spread)² + (factor · residual)²), mm; the
+        factor of the spread is that of bones whose own images were followed, or that of the others.
+    radius_growth : float
+        What is added to the radius for each mm away from a bone.
+    good_radius_mm, failed_radius_mm : float
+        Largest radius of the verdicts good and doubtful, mm.
+    good_margin, failed_margin : float
+        Least advantage over copies shifted by one segment for the verdicts good and doubtful.
+    blend_mm : float
+        Distance over which the motions of two bones pass into each other, mm.
+    sd_ct_ct, sd_ct_mr, sd_mr_mr : tuple of float
+        Standard deviation of the place of one bone from its images alone along x, y, z (mm), and of its turn
+        about each axis (degrees).
+    """
+
+    disc_slide_mm: float
+    disc_turn_deg: float
+    fixed_slide_mm: float
+    fixed_turn_deg: float
+    rib_slide_mm: float
+    rib_turn_deg: float
+    loose_slide_mm: float
+    loose_turn_deg: float
+    radius_base_mm: float
+    radius_measured: float
+    radius_guessed: float
+    radius_per_residual: float
+    radius_growth: float
+    good_radius_mm: float
+    failed_radius_mm: float
+    good_margin: float
+    failed_margin: float
+    blend_mm: float
+    sd_ct_ct: tuple[float, ...]
+    sd_ct_mr: tuple[float, ...]
+    sd_mr_mr: tuple[float, ...]
+
+    @classmethod
+    def of(cls, criteria: Criteria) -> BoneSettings:
+        """Read the criteria ``registration.bone_*``.
+
+        Raises
+        ------
+        CriterionError
+            When one is unknown or not a number.
+        """
+        names = [name for name in cls.__dataclass_fields__ if not name.startswith("sd_")]
+        return cls(
+            **{name: criteria.number(f"registration.bone_{name}") for name in names},
+            sd_ct_ct=criteria.numbers("registration.bone_sd_ct_ct"),
+            sd_ct_mr=criteria.numbers("registration.bone_sd_ct_mr"),
+            sd_mr_mr=criteria.numbers("registration.bone_sd_mr_mr"),
+        )
+
+    def sd_of(self, kind: str) -> tuple[tuple[float, ...], float]:
+        """Standard deviations of place (mm; x, y, z) and turn (degrees) for a pair of modalities."""
+        table = {"CT-CT": self.sd_ct_ct, "CT-MR": self.sd_ct_mr}.get(kind, self.sd_mr_mr)
+        return table[:3], table[3]

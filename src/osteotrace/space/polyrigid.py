@@ -1,7 +1,7 @@
 """A rigid motion for each of several bones, blended smoothly in between.
 
-Log-Euclidean (Arsigny et al. 2009): the motions are averaged as twists, their logarithms, so that the blend of
-rigid motions is a rigid motion at every point.
+Log-Euclidean (Arsigny et al. 2009): the motions are averaged as twists, their logarithms, so that the blend
+of rigid motions is a rigid motion at every point.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.transform import Rotation
 
 from osteotrace.errors import SpaceError
@@ -67,8 +67,8 @@ def motion_of(twists: ArrayLike) -> FloatArray:
 class Polyrigid:
     """A common motion, then one small motion more for each bone, blended by distance.
 
-    ``to_point = common @ blend(from_point) @ from_point``; the weight of a bone is ``(d² + width²)^-2`` with the
-    distance d to the nearest of its anchors.
+    ``to_point = common @ blend(from_point) @ from_point``; the weight of a bone is ``(d² + width²)^-2`` with
+    the distance d to the nearest of its anchors.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ class Polyrigid:
         Logarithms of ``inverse(common) @ motion`` of the bones.
     anchors : ndarray, shape (m, 3)
         Points of the bones, LPS mm, before the motion.
-    owner : ndarray of int, shape (m,)
+    owner : ndarray of intp, shape (m,)
         Bone of each anchor; ascending, every bone has one.
     width_mm : float
         Distance over which the blend is smooth.
@@ -87,7 +87,7 @@ class Polyrigid:
     common: FloatArray
     twists: FloatArray
     anchors: FloatArray
-    owner: FloatArray
+    owner: NDArray[np.intp]
     width_mm: float
 
     @classmethod
@@ -107,7 +107,7 @@ class Polyrigid:
                 "a blend of motions lacks anchors", expected="a motion and anchors for each bone"
             )
         twists = twist_of(np.linalg.inv(common) @ np.asarray(motions))
-        owner = np.repeat(np.arange(len(points)), [len(p) for p in points])
+        owner = np.repeat(np.arange(len(points), dtype=np.intp), [len(p) for p in points])
         return cls(common, twists, np.concatenate(points), owner, width_mm)
 
     def weights(self, points: ArrayLike) -> tuple[FloatArray, FloatArray]:
@@ -151,7 +151,7 @@ class Polyrigid:
         Raises
         ------
         SpaceError
-            When the iteration does not end: the map folds there.
+            When the iteration does not end: neighbours move far apart or into each other.
         """
         point = np.asarray(points, dtype=np.float64)
         aim = apply_affine(np.asarray(np.linalg.inv(self.common)), point.reshape(-1, 3))
@@ -162,10 +162,8 @@ class Polyrigid:
             change = turned - guess
             guess = guess + change
             if float(np.abs(change).max(initial=0.0)) < _EXACT_MM:
-                return guess.reshape(point.shape)
-        raise SpaceError(
-            "the blend of bone motions cannot be inverted", expected="neighbours that move alike"
-        )
+                return np.asarray(guess.reshape(point.shape))
+        raise SpaceError("the blend of motions cannot be inverted", expected="neighbours that move alike")
 
     def _start(self, aim: FloatArray) -> FloatArray:
         """Carry the points back by the motion of the bone that ends up nearest."""

@@ -1,0 +1,188 @@
+"""How far the motion of each bone can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from osteotrace.model.alignment import BoneMotion, Vector
+from osteotrace.model.values import Verdict
+from osteotrace.registration.per_bone import BonePair, Fitted, agreement_at, best_near
+from osteotrace.registration.settings import BoneSettings
+from osteotrace.registration.skeleton import SeenBone
+from osteotrace.space import FloatArray, RigidTransform
+from osteotrace.space.grid import apply_affine
+
+_R95 = 2.795  # 95% radius of a normal error in three dimensions, in its standard deviation along each axis
+_SEGMENT_MM = 30.0  # height of a segment where a vertebra has no neighbour
+_ITERATIONS = 8
+_REACH_MM = 8.0
+_CONTRADICTED = 0.6  # trust below which the neighbours overruled the images of a bone
+_NEIGHBOURS = "only its neighbours tell its motion"
+
+
+@dataclass(frozen=True, slots=True)
+class RowMargin:
+    """Advantage of the row of vertebrae over its copies one segment higher and lower.
+
+    Attributes
+    ----------
+    row : float or None
+        Of all vertebrae together, relative; None without a measured vertebra.
+    each : dict of int to float
+        Of each bone.
+    """
+
+    row: float | None
+    each: dict[int, float]
+
+
+def row_margin(fitted: Fitted) -> RowMargin:
+    """Shift every measured vertebra by one segment up and down, let it settle, and compare the agreement."""
+    row = [i for i, pair in enumerate(fitted.pairs) if pair.bone.is_vertebra]
+    row.sort(key=lambda i: -float(fitted.pairs[i].bone.centre[2]))
+    measured = [i for i in row if i in fitted.measured]
+    if not measured:
+        return RowMargin(None, {})
+    here = {i: agreement_at(fitted, i, fitted.chain.motions[i]) for i in measured}
+    shifted = {
+        side: {i: _settled(fitted, i, step) for i, step in _steps(fitted.pairs, row, side) if i in here}
+        for side in (-1, 1)
+    }
+    total = sum(here.values())
+    rivals = [sum(values.values()) for values in shifted.values()]
+    each = {i: 1.0 - max(shifted[-1][i], shifted[1][i]) / max(value, 1e-9) for i, value in here.items()}
+    return RowMargin(1.0 - max(rivals) / max(total, 1e-9), each)
+
+
+def _steps(pairs: Sequence[BonePair], row: Sequence[int], side: int) -> list[tuple[int, FloatArray]]:
+    """From each vertebra to the next one on a side, in the fixed frame."""
+    out = []
+    for at, i in enumerate(row):
+        own = pairs[i].bone.centre
+        if 0 <= at + side < len(row):
+            out.append((i, pairs[row[at + side]].bone.centre - own))
+        elif len(row) > 1:
+            out.append((i, own - pairs[row[at - side]].bone.centre))
+        else:
+            out.append((i, np.array([0.0, 0.0, -side * _SEGMENT_MM])))
+    return out
+
+
+def _settled(fitted: Fitted, bone: int, step: FloatArray) -> float:
+    patch = fitted.patches[bone]
+    assert patch is not None
+    moved = np.eye(4)
+    moved[:3, 3] = step
+    start = fitted.chain.motions[bone] @ moved
+    motion = best_near(patch, fitted.tables[patch.series], start, _ITERATIONS, _REACH_MM)
+    return agreement_at(fitted, bone, motion)
+
+
+def bone_motions(
+    fitted: Fitted, margins: RowMargin, frames: tuple[str, str], main: tuple[str, str], settings: BoneSettings
+) -> tuple[BoneMotion, ...]:
+    """The record of every bone.
+
+    Parameters
+    ----------
+    fitted : Fitted
+    margins : RowMargin
+    frames : tuple of str
+        Fixed and moving frame of reference UID.
+    main : tuple of str
+        Series for bones of which a frame has no outline.
+    settings : BoneSettings
+    """
+    return tuple(_motion(fitted, i, margins, frames, main, settings) for i in range(len(fitted.pairs)))
+
+
+def _motion(
+    fitted: Fitted,
+    i: int,
+    margins: RowMargin,
+    frames: tuple[str, str],
+    main: tuple[str, str],
+    settings: BoneSettings,
+) -> BoneMotion:
+    pair, motion = fitted.pairs[i], fitted.chain.motions[i]
+    seen = i in fitted.measured
+    residual = _apart(fitted.measured[i], motion, pair.bone.points) if seen else None
+    radius = predicted_radius(fitted.chain.covariance[i], pair.bone, residual, settings, measured=seen)
+    margin = margins.each.get(i)
+    verdict, reasons = _judged(radius, margin, residual, fitted.chain.trust[i], seen, settings)
+    return BoneMotion(
+        name=pair.bone.name,
+        fixed_id=pair.fixed.id if pair.fixed else "",
+        moving_id=pair.moving.id if pair.moving else "",
+        fixed_series=pair.fixed.series_id if pair.fixed else main[0],
+        moving_series=pair.moving.series_id if pair.moving else main[1],
+        transform=RigidTransform(motion, *frames),
+        centre_mm=_vector(pair.bone.centre),
+        anchors_mm=tuple(_vector(anchor) for anchor in pair.bone.anchors),
+        source="images" if seen else "neighbours",
+        residual_mm=residual,
+        overlap=pair.overlap,
+        margin=margin,
+        radius_mm=radius,
+        growth=settings.radius_growth,
+        verdict=verdict,
+        reasons=reasons,
+    )
+
+
+def predicted_radius(
+    covariance: FloatArray, bone: SeenBone, residual: float | None, settings: BoneSettings, *, measured: bool
+) -> float:
+    """95% radius of the error at points of a bone, mm.
+
+    Parameters
+    ----------
+    covariance : ndarray, shape (6, 6)
+        Of turn (rad) and place (mm) at the centre.
+    bone : SeenBone
+    residual : float or None
+        Between what the images alone say and the motion that is used, mm.
+    settings : BoneSettings
+        The calibrated ``radius_*``.
+    """
+    lever = float(np.sqrt(((bone.points - bone.centre) ** 2).sum(axis=1).mean()))
+    variance = (np.trace(covariance[3:, 3:]) + 2.0 / 3.0 * lever**2 * np.trace(covariance[:3, :3])) / 3.0
+    factor = settings.radius_measured if measured else settings.radius_guessed
+    spread = factor * _R95 * float(np.sqrt(variance))
+    away = settings.radius_per_residual * (residual or 0.0)
+    return float(np.sqrt(settings.radius_base_mm**2 + spread**2 + away**2))
+
+
+def _judged(
+    radius: float,
+    margin: float | None,
+    residual: float | None,
+    trust: float,
+    seen: bool,
+    settings: BoneSettings,
+) -> tuple[Verdict, tuple[str, ...]]:
+    if radius > settings.failed_radius_mm:
+        return Verdict.FAILED, (f"95% radius {radius:.0f} mm",)
+    doubts = []
+    if radius > settings.good_radius_mm:
+        doubts.append(f"95% radius {radius:.0f} mm")
+    if margin is not None and margin < settings.good_margin:
+        doubts.append(f"agrees only {margin:.0%} better than a segment higher or lower")
+    if not seen:
+        doubts.append(_NEIGHBOURS)
+    elif trust < _CONTRADICTED:
+        doubts.append(f"its own images say {residual or 0.0:.0f} mm otherwise than its neighbours")
+    return (Verdict.DOUBTFUL, tuple(doubts)) if doubts else (Verdict.GOOD, ())
+
+
+def _apart(one: FloatArray, other: FloatArray, points: FloatArray) -> float:
+    away = apply_affine(one, points) - apply_affine(other, points)
+    return float(np.sqrt((away**2).sum(axis=1).mean()))
+
+
+def _vector(point: FloatArray) -> Vector:
+    x, y, z = (float(v) for v in point)
+    return (x, y, z)
