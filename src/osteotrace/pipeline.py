@@ -355,7 +355,9 @@ def _align(
     kept = _read_cache(file)
     if kept is not None:
         return kept
-    alignments = registration.align(images.volumes, criteria, seed=settings.seed, progress=progress)
+    alignments = registration.align(
+        images.volumes, criteria, anatomies=skeletons.anatomies, seed=settings.seed, progress=progress
+    )
     temporary = file.with_suffix(".part")
     with _as_output_error(file.name):
         try:
