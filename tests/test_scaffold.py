@@ -88,6 +88,7 @@ def test_what_tests_install_holds_all_that_users_install():
     ("lock", "wanted"),
     [
         ("requirements.txt", PROJECT["project"]["dependencies"] + PROJECT["build-system"]["requires"]),
+        ("requirements.txt", PROJECT["project"]["optional-dependencies"]["anatomy"]),
         ("requirements-dev.txt", PROJECT["dependency-groups"]["dev"]),
         ("requirements-peers.txt", PROJECT["dependency-groups"]["peers"]),
     ],

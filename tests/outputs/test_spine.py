@@ -56,7 +56,7 @@ def test_without_lesions_there_is_a_picture_too(case: Case, display: DisplaySett
 def test_without_vertebrae_there_is_none(case: Case, display: DisplaySettings) -> None:
     bare = dataclasses.replace(case.workup, skeletons=case.workup.skeletons[1:])
     assert spine_figures(bare, case.images, display) == ()
-    assert curved_pictures(case.images.volumes[0], case.workup.skeletons[1]) == ()
+    assert curved_pictures(case.images.volumes[0], case.workup.skeletons[1], ()) == ()
 
 
 def test_equal_results_give_equal_bytes(case: Case, display: DisplaySettings) -> None:
@@ -102,7 +102,7 @@ def scoliotic(case: Case) -> tuple[Volume, Skeleton, np.ndarray]:
 
 def test_the_sagittal_picture_follows_the_curve(case: Case) -> None:
     volume, skeleton, _ = scoliotic(case)
-    sagittal, coronal = curved_pictures(volume, skeleton)
+    sagittal, coronal = curved_pictures(volume, skeleton, row_of(skeleton))
     assert sagittal.view.name == "sagittal"
     assert set(np.unique(sagittal.labels)) == set(range(8))  # all seven are cut
     assert set(np.unique(coronal.labels)) == set(range(8))
@@ -112,7 +112,7 @@ def test_the_sagittal_picture_follows_the_curve(case: Case) -> None:
 
 def test_places_in_the_pictures_are_those_of_the_patient(case: Case) -> None:
     volume, skeleton, aside = scoliotic(case)
-    for picture, axis in zip(curved_pictures(volume, skeleton), (1, 0), strict=True):
+    for picture, axis in zip(curved_pictures(volume, skeleton, row_of(skeleton)), (1, 0), strict=True):
         left, right, bottom, top = picture.box
         rows, columns = picture.labels.shape
         assert (right - left, top - bottom) == pytest.approx((columns, rows))
@@ -125,7 +125,7 @@ def test_places_in_the_pictures_are_those_of_the_patient(case: Case) -> None:
 
 def test_a_picture_ends_where_the_image_ends(case: Case) -> None:
     volume, skeleton, _ = scoliotic(case)
-    sagittal, coronal = curved_pictures(volume, skeleton)
+    sagittal, coronal = curved_pictures(volume, skeleton, row_of(skeleton))
     for picture in (sagittal, coronal):
         assert picture.box[3] <= volume.grid.corners[:, 2].max() + 1.0
         assert picture.box[2] >= volume.grid.corners[:, 2].min() - 1.0
@@ -153,6 +153,25 @@ def test_marks_of_levels(levels: tuple[str, ...], certainty: Certainty, mark: st
     assert level_mark(NumberedVertebra((), possible, certainty, ())) == mark
     assert level_mark(None) == "?"
     assert alternatives_word(possible[:1]) == (f"T11 {1 / len(levels):.0%}" if levels else "")
+
+
+def test_what_is_no_vertebra_does_not_bend_the_picture(case: Case, display: DisplaySettings) -> None:
+    """A false detection far in front is outlined, but the pictures go through the vertebrae."""
+    skeleton, numbering = case.workup.skeletons[0], case.workup.numbering
+    far = dataclasses.replace(skeleton.bones[0], centroid_mm=(60.0, FRONT - 90.0, TOP))
+    moved = dataclasses.replace(skeleton, bones=(far, *skeleton.bones[1:]))
+    none = dataclasses.replace(numbering.vertebrae[0], possible=())
+    others = numbering.vertebrae[1:]
+    sizes = []
+    for vertebrae in ((none, *others), numbering.vertebrae):
+        changed = dataclasses.replace(numbering, vertebrae=vertebrae)
+        workup = dataclasses.replace(case.workup, skeletons=(moved,), numbering=changed)
+        (picture,) = spine_figures(workup, case.images, display)
+        sizes.append(pixels(picture).shape[1])
+    assert sizes[0] < sizes[1]
+    nothing = tuple(dataclasses.replace(v, possible=()) for v in numbering.vertebrae)
+    workup = dataclasses.replace(case.workup, numbering=dataclasses.replace(numbering, vertebrae=nothing))
+    assert len(spine_figures(workup, case.images, display)) == 1
 
 
 def test_a_bone_that_nobody_numbered_is_uncertain(case: Case, display: DisplaySettings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -59,14 +60,13 @@ def row_of(skeleton: Skeleton) -> tuple[Bone, ...]:
     return tuple(sorted(kept, key=lambda bone: -bone.centroid_mm[2]))
 
 
-def curved_pictures(volume: Volume, skeleton: Skeleton) -> tuple[Curved, ...]:
-    """Sagittal and coronal picture through the bodies; none where the skeleton has no vertebra.
+def curved_pictures(volume: Volume, skeleton: Skeleton, row: Sequence[Bone]) -> tuple[Curved, ...]:
+    """Sagittal and coronal picture through the bodies of a row; none where the row is empty.
 
     In the sagittal picture each row lies at the left-right place of the bodies at its height, in the coronal
     one at their front-back place. Heights and widths are true, only the depth is left out. Above and below
     the row of bodies the last place is kept.
     """
-    row = row_of(skeleton)
     if not row:
         return ()
     places = np.array([bone.centroid_mm for bone in row])

@@ -67,9 +67,17 @@ def _panels(exam: Exam, workup: Workup, images: PatientImages, settings: Display
     for series, skeleton in here:
         volume = images.volume(series.id)
         if volume is not None:
-            pictures = curved_pictures(volume, skeleton)
+            pictures = curved_pictures(volume, skeleton, _credible(skeleton, workup.numbering))
             window = windows_of(series.quantity, [p.values for p in pictures], settings)[0]
             yield _Panel(series, skeleton, pictures, window)
+
+
+def _credible(skeleton: Skeleton, numbering: Numbering) -> tuple[Bone, ...]:
+    """The row without detections that most probably are no vertebrae; all where nothing else is left."""
+    row = row_of(skeleton)
+    taken = [(bone, numbering.of(skeleton.series_id, bone.id)) for bone in row]
+    kept = tuple(bone for bone, vertebra in taken if vertebra is None or vertebra.possible)
+    return kept if any(bone.name != "sacrum" for bone in kept) else row
 
 
 def _figure(exam: Exam, panels: list[_Panel], numbering: Numbering) -> Picture:
