@@ -326,3 +326,6 @@ def test_without_a_vertebra_the_report_says_so(case: Case, criteria: Criteria) -
         case.workup, skeletons=case.workup.skeletons[1:], numbering=UNNUMBERED, tracks=(), findings=()
     )
     assert "No vertebra was found." in outline(render_html(workup, (), criteria)).words
+    words = outline(render_html(dataclasses.replace(workup, skeletons=()), (), criteria)).words
+    assert "Bones were not searched." in words
+    assert "No vertebra was found." not in words

@@ -16,7 +16,7 @@ from osteotrace.model.site import Part
 from osteotrace.space import FloatArray
 
 _MOST_POINTS: Final = 4000  # of a lesion; more do not move its share in a bone
-_STEP_MM: Final = 1.0  # distances are measured on voxels about this large
+_STEP_MM: Final = 1.5  # distances are measured on voxels about this large
 _MOST: Final = 0.5
 _CANAL_MM: Final = 60.0  # from a lesion in a vertebra to the canal, at most
 _SLAB_MM: Final = 10.0  # of the canal, above and below the lesion
@@ -87,19 +87,18 @@ def bone_at(points: FloatArray, anatomy: Anatomy, error_mm: float, reach: Reach)
     around = _around(some, anatomy, reach.near_mm + error_mm)
     if around is None:
         return None
-    distances = _distances(some, around, bones)
-    found = {n: d for n, d in distances.items() if d <= reach.near_mm or shares.get(n, 0.0) > 0}
-    if shares:
-        label = max(shares, key=lambda n: (shares[n], -n))
-    elif found:
-        label = min(found, key=lambda n: (found[n], n))
-    else:
-        return None
+    label, distance_mm = max(shares, key=lambda n: (shares[n], -n), default=0), 0.0
+    if not shares:
+        distances = _distances(some, around, bones)
+        label = min(distances, key=lambda n: (distances[n], n), default=0)
+        distance_mm = distances.get(label, np.inf)
+        if distance_mm > reach.near_mm:
+            return None
     tolerance = error_mm if shares else max(error_mm, float(anatomy.grid.spacing.max()))
     return Hit(
         bone=bones[label],
         share=shares.get(label, 0.0),
-        distance_mm=0.0 if shares else found[label],
+        distance_mm=distance_mm,
         rivals=_rivals(label, some.mean(axis=0), around, bones, tolerance),
         also=tuple(b for n, b in bones.items() if n != label and shares.get(n, 0.0) >= reach.also_share),
         part=_part(some, anatomy, bones[label], reach.part_share),

@@ -222,7 +222,7 @@ def _show_tracks(result: RunResult, console: Console) -> None:
 
 
 def _title(track: LesionTrack) -> str:
-    site = f"\n{escape(str(track.site))}" if isinstance(track.site, BoneSite) else ""
+    site = f"\n{escape(track.site.short)}" if isinstance(track.site, BoneSite) else ""
     return f"[bold]{track.id}[/] {escape(track.name)}\n{track.course}{site}"
 
 

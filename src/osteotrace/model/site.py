@@ -79,6 +79,12 @@ class BoneSite:
         """Whether the lesion lies at the bone, not in it; arches that were not outlined are of the bone."""
         return self.share == 0.0 and self.part != "posterior elements"
 
+    @property
+    def short(self) -> str:
+        """``T11 (certain)``, ``near T11 or T12 (uncertain)``, ``hip bone left``."""
+        near = "canal at " if self.part == "spinal canal" else "near " if self.is_near else ""
+        return f"{near}{self.name}" + (f" ({self.certainty})" if self.certainty and self.possible else "")
+
     def __str__(self) -> str:
         """``T11, body (certain)``, ``near T11 or T12 (uncertain), 6 mm off``, ``hip bone left``."""
         if self.part == "spinal canal":

@@ -50,6 +50,11 @@ class SkeletonBlock:
     series: tuple[SeriesSkeleton, ...]
     figures: tuple[str, ...]
 
+    @property
+    def is_read(self) -> bool:
+        """Whether any series was read for bones."""
+        return any(line.is_read for line in self.series)
+
 
 def skeleton_block(workup: Workup) -> SkeletonBlock:
     """Counts, vertebrae, series and pictures."""
