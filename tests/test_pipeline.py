@@ -111,7 +111,7 @@ def test_the_output_may_not_lie_in_the_input(phantom_dicom: Path) -> None:
 
 
 def test_a_deidentified_run_has_no_identity(phantom_dicom: Path, tmp_path: Path) -> None:
-    pipeline.run(phantom_dicom, tmp_path, Settings(deidentify=True))
+    pipeline.run(phantom_dicom, tmp_path, Settings(deidentify=True, anatomy="none"))
     for file in tmp_path.rglob("*"):
         assert "PHANTOM" not in file.name
         if file.suffix in (".json", ".csv", ".html", ".jsonl") and ".cache" not in file.parts:
