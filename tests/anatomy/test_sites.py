@@ -252,6 +252,36 @@ def test_an_exam_that_only_measured_may_disagree_without_doubt():
     assert told.startswith("E2: L3, body (")
 
 
+def test_an_uncertain_exam_that_holds_the_level_possible_does_not_disagree():
+    low = np.array(BODY["L2"].centroid_mm) - np.array([0.0, 0.0, 11.0])
+    (member,), _ = site_of(lesion(ball(BODY["L2"].centroid_mm)))
+    carried = [finding(member, ball(low, 4.0), name, "E2", 30.0) for name in ("pet", "mr2")]
+    _, placed = site_of(member, findings=carried)
+    assert {f.site.certainty for f in placed} == {Certainty.UNCERTAIN}
+    unlevelled = replace(placed[0], site=replace(placed[0].site, bone="vertebra", possible=()))
+    shifted = [replace(f, site=replace(f.site, bone="vertebra L3")) for f in placed]  # L3 or L2
+    one = tracked([member], [*shifted, unlevelled])
+    assert one.site == member.site
+    assert one.site_disagreements == ()
+
+
+def test_the_same_word_of_one_exam_is_told_once():
+    (member,), _ = site_of(lesion(ball(BODY["L2"].centroid_mm)))
+    carried = [
+        finding(member, ball(BODY["L4"].centroid_mm), name, "E2", 1.0 + n / 10) for n, name in enumerate("ab")
+    ]
+    _, placed = site_of(member, findings=carried)
+    (told,) = tracked([member], placed).site_disagreements
+    assert told.startswith("E2: L4, body (")
+
+
+def test_another_bone_is_a_disagreement():
+    (member,), _ = site_of(lesion(ball(BODY["L2"].centroid_mm)))
+    rib = replace(member.site, bone="rib left 12", possible=(), certainty=None, error_mm=2.0, part="")
+    carried = replace(finding(member, member.mask, "pet", "E2"), site=rib)
+    assert tracked([member], [carried]).site_disagreements == ("E2: rib left 12",)
+
+
 def test_a_track_in_no_bone_says_why():
     x, y, z = BODY["L2"].centroid_mm
     members, _ = site_of(lesion(ball((x + 60.0, y, z), 4.0)))

@@ -232,8 +232,9 @@ def _patient_site(votes: Sequence[_Vote], least: float) -> tuple[BoneSite | None
     ranked = sorted(groups.values(), key=_rank)
     first, others = ranked[0], ranked[1:]
     site = min(first, key=_exactness).site
-    odd = tuple(f"{vote.exam_id}: {vote.site}" for group in others for vote in group)
-    rivals = [min(group, key=_exactness).site for group in others if any(vote.drawn for vote in group)]
+    against = [[vote for vote in group if _contradicts(vote.site, site)] for group in others]
+    odd = dict.fromkeys(f"{vote.exam_id}: {vote.site}" for group in against for vote in group)
+    rivals = [min(group, key=_exactness).site for group in against if any(vote.drawn for vote in group)]
     if rivals and site.possible:
         answers = [(one.possible, 1.0) for one in (site, *rivals)]
         site = replace(
@@ -242,7 +243,21 @@ def _patient_site(votes: Sequence[_Vote], least: float) -> tuple[BoneSite | None
             certainty=Certainty.UNCERTAIN,
             reasons=(*site.reasons, "outlines of several exams lie in different bones"),
         )
-    return site, odd
+    return site, tuple(odd)
+
+
+def _contradicts(one: BoneSite, other: BoneSite) -> bool:
+    """Whether two places cannot be the same bone: levels that each holds possible do not meet.
+
+    A vertebra without a level contradicts no vertebra.
+    """
+    if None in (one.certainty, other.certainty):  # not a vertebra
+        return one.bone != other.bone
+    levels = [
+        {p.level for p in x.possible if x.certainty is Certainty.UNCERTAIN or p is x.possible[0]}
+        for x in (one, other)
+    ]
+    return bool(levels[0] and levels[1] and not levels[0] & levels[1])
 
 
 def _rank(group: Sequence[_Vote]) -> tuple[int, int, float, str]:
