@@ -12,14 +12,14 @@ from osteotrace.anatomy.network import (
     Network,
     TileSettings,
     canonical_axes,
-    canonical_grid,
     on_lattice,
     probabilities,
 )
 from osteotrace.anatomy.row import longest_row
+from osteotrace.anatomy.slices import own_slices, reading_grid
 from osteotrace.space import Grid, resample
 
-LATTICE_MM = (1.25, 1.25, 2.5)  # the network was trained on this lattice
+LATTICE_MM = (1.25, 1.25, 2.5)  # where there are no slices to follow
 TILES = TileSettings((256, 176, 40), (48, 48, 8), (16, 16, 8))
 
 _THRESHOLD = 0.5  # of body and core, to find a body and tell it from the next
@@ -105,8 +105,9 @@ def find_bodies(values: NDArray[np.generic], grid: Grid, network: Network) -> Mr
     MrBodies
         Without any body where there is no spine.
     """
-    lattice = canonical_grid(grid, LATTICE_MM)
-    return bodies_in(on_lattice(values, grid, lattice), lattice, network)
+    own, own_grid = own_slices(values, grid)
+    lattice = reading_grid(own_grid)
+    return bodies_in(on_lattice(own, own_grid, lattice), lattice, network)
 
 
 def bodies_in(signal: NDArray[np.float32], lattice: Grid, network: Network) -> MrBodies:
