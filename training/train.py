@@ -230,8 +230,7 @@ def _mr_run(name: str, cases: list[mr_samples.Case], fold_of: dict[str, int], de
 def _run(
     name: str, channels: tuple[str, ...], net: UNet, loss: Callable[[UNet, int, bool, float], Tensor]
 ) -> Run:
-    fused = next(net.parameters()).is_cuda
-    optimizer = torch.optim.AdamW(net.parameters(), weight_decay=1e-4, fused=fused)
+    optimizer = torch.optim.AdamW(net.parameters(), weight_decay=1e-4)
     mean = {n: p.detach().clone() for n, p in net.named_parameters()}
     return Run(name, channels, net, loss, mean, optimizer, [])
 
