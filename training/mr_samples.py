@@ -30,6 +30,7 @@ from codes import (
     mr_targets,
 )
 from render import Lattice, chance, uniform
+from sacrum import codes_of_sacrum
 
 IN_PLANE_MM = (1.25, 1.25)
 SHAPE = (144, 112, 32)
@@ -131,8 +132,10 @@ def _case(packed: Packed, name: str, device: torch.device) -> Case:
 def _trunk(packed: Packed, name: str, device: torch.device) -> Case:
     tissue, spacing = packed[f"{name}/tissue"], packed[f"{name}/spacing"]
     code = mr_code_of_tissue()[tissue]
-    if not (tissue == 26).any():
-        code[tissue == 25] = Code.WHOLE_SACRUM
+    share = packed[f"{name}/share"]
+    sacrum = None if (tissue == 26).any() else codes_of_sacrum(tissue, spacing)
+    if sacrum is not None:
+        code[sacrum[0]], share[sacrum[0]] = sacrum[1:]
     for cut in packed[f"{name}/cut"]:
         code[(tissue == cut) | (tissue == cut + BODY_OFFSET)] = Code.UNKNOWN
     spine = (code == Code.BODY) | (code == Code.S1)
@@ -141,7 +144,7 @@ def _trunk(packed: Packed, name: str, device: torch.device) -> Case:
         torch.from_numpy(spacing).float(),
         torch.from_numpy(np.argwhere(spine)[::499] * spacing).float(),
         torch.from_numpy(code).to(device),
-        torch.from_numpy(packed[f"{name}/share"]).to(device),
+        torch.from_numpy(share).to(device),
         None,
         torch.from_numpy(tissue).to(device),
         whole_trunk=True,
@@ -326,7 +329,7 @@ class Sampler:
         bone = (self.kind.to(self.device, non_blocking=True)[tissue] == MARROW) | body
         if case.whole_trunk:
             cortex = render.rim(bone)
-            code = torch.where(render.rim(body), int(Code.OTHER), code)
+            code = torch.where(render.rim(body) & (code != Code.S1), int(Code.OTHER), code)
         else:
             cortex = render.shell(body)
         if chance(0.85):
