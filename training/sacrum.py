@@ -41,7 +41,7 @@ def codes_of_sacrum(
     depth = (points - centre)[:, :2] @ axis
     depth = depth - np.percentile((line - centre)[:, :2] @ axis, 2.0)
     across = (points - centre)[:, :2] @ np.array([-axis[1], axis[0]])
-    across = across - np.median(((line - centre)[:, :2] @ np.array([-axis[1], axis[0]])))
+    across = across - np.median((line - centre)[:, :2] @ np.array([-axis[1], axis[0]]))
     beside = np.abs(points[:, 2] - middle)
     code = np.full(len(points), Code.SACRUM, np.uint8)
     code[ahead & (depth < HIGH_MM[1]) & (beside < WIDE_MM[1])] = Code.WHOLE_SACRUM
