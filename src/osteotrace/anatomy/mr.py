@@ -22,7 +22,7 @@ from osteotrace.anatomy.slices import own_slices, reading_grid
 from osteotrace.space import Grid, resample
 
 LATTICE_MM = (1.25, 1.25, 2.5)  # where there are no slices to follow
-TILES = TileSettings((256, 176, 40), (48, 48, 8), (16, 16, 8))
+TILES = TileSettings((320, 320, 40), (48, 48, 8), (16, 16, 8))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
