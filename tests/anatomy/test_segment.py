@@ -3,8 +3,9 @@ import pytest
 
 from anatomy.fake_network import SHAPE, box, canonical, mr_volume, network_with, spine
 from osteotrace.anatomy import mr, segment
+from osteotrace.anatomy.mr_structures import CANAL, DISC
 from osteotrace.anatomy.row import longest_row
-from osteotrace.anatomy.segment import CANAL, DISC, segment_mr
+from osteotrace.anatomy.segment import segment_mr
 from osteotrace.anatomy.settings import packaged_settings
 from osteotrace.model.values import Modality
 from osteotrace.space import Grid

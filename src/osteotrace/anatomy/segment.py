@@ -8,16 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from osteotrace.anatomy import body_shape, ct, mr
+from osteotrace.anatomy import body_shape, ct, mr, mr_structures
 from osteotrace.anatomy.network import Network, load_network
 from osteotrace.anatomy.settings import MrSettings, packaged_settings
-from osteotrace.model.anatomy import Anatomy, Bone, Outlined
+from osteotrace.model.anatomy import Anatomy, Bone
 from osteotrace.model.imaging import Volume
 from osteotrace.model.problem import Problem
 from osteotrace.model.values import Modality, Severity
-from osteotrace.space import FloatArray, Grid, resample
-
-DISC, CANAL = 201, 202  # labels of the structures; bones count from 1
+from osteotrace.space import Grid
 
 _MOST_VOXELS = 2**24  # of a CT whose labels are written on its own lattice
 
@@ -99,7 +97,7 @@ def _anatomy(
     grid: Grid,
     settings: MrSettings,
 ) -> Anatomy:
-    structures = _structures(found, network, labels, grid, settings)
+    structures = mr_structures.outline(found, network, labels, grid, settings)
     bones, doubtful = _doubted(_bones(found, network), settings)
     sought = {"vertebra", "intervertebral disc", "spinal canal"}
     return Anatomy(
@@ -200,31 +198,3 @@ def _is_cut(found: mr.MrBodies, number: int) -> bool:
     border[[0, -1]] = True
     border[:, [0, -1]] = True
     return bool((own & (border | ~found.inside)).any())
-
-
-def _structures(
-    found: mr.MrBodies, network: Network, labels: NDArray[np.uint16], grid: Grid, settings: MrSettings
-) -> tuple[Outlined, ...]:
-    """Write discs and canal into the label image where no body is, and name them."""
-    near = (
-        ndimage.distance_transform_edt(found.bodies == 0, sampling=tuple(found.lattice.spacing))
-        < settings.disc_reach_mm
-    )
-    rows = np.flatnonzero(found.bodies.any(axis=(1, 2)))
-    along = np.zeros(found.bodies.shape, bool)
-    along[rows[0] : rows[-1] + 1] = True
-    out = []
-    for name, label, channel, place in (
-        ("spinal canal", CANAL, "canal", along),
-        ("intervertebral disc", DISC, "disc", near & along),
-    ):
-        share = np.where(place, found.probability[mr.channel(network, channel)], 0.0)
-        mask = _on(share, found.lattice, grid) & (labels == 0)
-        if mask.any():
-            labels[mask] = label
-            out.append(Outlined(name, label, coarse=True))
-    return tuple(out)
-
-
-def _on(share: FloatArray, lattice: Grid, grid: Grid) -> NDArray[np.bool_]:
-    return np.asarray(resample(share.astype(np.float32), lattice, grid, fill=0.0) > 0.5)

@@ -132,6 +132,8 @@ class MrSettings:
     disc_reach_mm: float
     tall_ratio: float
     tall_confidence_factor: float
+    sacrum_volume_min_ml: float
+    muscle_volume_min_ml: float
 
     @classmethod
     def of(cls, criteria: Criteria) -> MrSettings:
