@@ -180,6 +180,7 @@ class Sampler:
         self.targets = torch.from_numpy(mr_targets()).to(device, non_blocking=True)
         self.targets[self.targets == 1] = SURE
         self.kind = _kinds()
+        self.ranges: dict[str, Range] = {}
 
     def draw(self, passed: float = 0.0) -> tuple[Tensor, Tensor]:
         """One sample; `passed` is the share of the training that is over."""
@@ -217,8 +218,8 @@ class Sampler:
             device=self.device,
         )
         code = render.warp(case.code, place, nearest=True, fill=float(Code.UNKNOWN)).long()
-        image = signal(case, place)
-        if chance(0.25):
+        image, whole = signal(case, place), self._range(case) if chance(0.6) else None
+        if whole is None and chance(0.6):
             image = _recoloured(image, rising=1.0)
         if chance(0.2):
             image = self._marrow(image, _is_body(code))
@@ -227,7 +228,15 @@ class Sampler:
         image = image * render.bias(SHAPE, self.device, uniform(0.0, 0.4))
         if chance(0.2):
             image = render.blur(image, (uniform(0, 0.6), uniform(0, 0.6), 0.0))
-        return normalised(self._noisy(image * inside, uniform(0, 0.03)), inside)[None], target
+        image = self._noisy(image * inside, uniform(0, 0.03))
+        return normalised(image, inside, whole=whole)[None], target
+
+    def _range(self, case: Case) -> Range:
+        """Of the whole exam, by which it is normalised when it is read."""
+        if case.name not in self.ranges:
+            image = (case.image / LEVELS) ** 2
+            self.ranges[case.name] = range_of(image, torch.ones_like(image, dtype=torch.bool))
+        return self.ranges[case.name]
 
     def _changed(self, case: Case) -> tuple[Tensor, Tensor]:
         """Any case turned, scaled and bent at will, with another contrast."""
@@ -414,17 +423,38 @@ def _recoloured(image: Tensor, *, rising: float = 0.75) -> Tensor:
     return curve[low] + (curve[low + 1] - curve[low]) * (place - low)
 
 
-def normalised(image: Tensor, inside: Tensor, *, jitter: bool = True) -> Tensor:
-    """Square root of the signal between its extremes, mean 0 and deviation 1 where the image is, jittered."""
-    thin = image[::3, ::3, ::2].float()
-    some = torch.where(inside[::3, ::3, ::2], thin, torch.nan).flatten()
+@dataclass(frozen=True)
+class Range:
+    """What an image is normalised with: its extremes, then mean and deviation of the square root between."""
+
+    low: Tensor
+    high: Tensor
+    mean: Tensor
+    deviation: Tensor
+
+
+def range_of(image: Tensor, inside: Tensor) -> Range:
+    """The range of an image where it has values."""
+    some = torch.where(inside, image, torch.nan)[::3, ::3, ::2].flatten().float()
     low, high = some.nanquantile(0.005), some.nanquantile(0.995)
-    x = ((image - low) / (high - low).clamp(min=1e-6)).clamp(0, 1.5).sqrt()
-    x = torch.where(inside, x, 0.0)
+    x = torch.where(inside, _root(image, low, high), 0.0)
     count = inside.sum().clamp(min=1)
     mean = x.sum() / count
     deviation = (((x - mean) ** 2 * inside).sum() / count).sqrt().clamp(min=1e-3)
-    x = (x - mean) / deviation
+    return Range(low, high, mean, deviation)
+
+
+def _root(image: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    return ((image - low) / (high - low).clamp(min=1e-6)).clamp(0, 1.5).sqrt()
+
+
+def normalised(image: Tensor, inside: Tensor, *, jitter: bool = True, whole: Range | None = None) -> Tensor:
+    """Square root of the signal between its extremes, mean 0 and deviation 1 where the image is, jittered.
+
+    With ``whole``, of the range of the exam that the image is a part of.
+    """
+    own = whole or range_of(image, inside)
+    x = torch.where(inside, (_root(image, own.low, own.high) - own.mean) / own.deviation, 0.0)
     if jitter and chance(0.5):
         x = torch.where(inside, x, x.min())
     if jitter:
