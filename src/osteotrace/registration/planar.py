@@ -81,6 +81,17 @@ def fit_planar(
     return (*out, Planar(fit, standard_skeleton()))
 
 
+def fit_skeleton(
+    skeleton: Skeleton, images: Sequence[PlanarImage], criteria: Criteria
+) -> PlanarFit | None:
+    """Fit one skeleton to the views of one planar scan; None when no view can be used."""
+    settings = PlanarSettings.of(criteria)
+    usable, left_out = _usable(images, settings)
+    if not usable:
+        return None
+    return _fitted(skeleton, _readings(usable, settings), settings, left_out)[0]
+
+
 def _usable(
     images: Sequence[PlanarImage], settings: PlanarSettings
 ) -> tuple[tuple[PlanarImage, ...], tuple[str, ...]]:
