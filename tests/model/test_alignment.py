@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from osteotrace.errors import FrameMismatchError
-from osteotrace.model.alignment import Alignment, Route, _relax, route
+from osteotrace.model.alignment import Alignment, BoneMotion, Route, _relax, route
 from osteotrace.model.values import Verdict
 from osteotrace.space import RigidTransform
 
@@ -105,3 +108,79 @@ def test_there_and_back_is_nowhere(edges: list[tuple[str, str, float]]) -> None:
     assert (there is None) == (back is None)
     if there is not None and back is not None:
         assert there.error_mm == pytest.approx(back.error_mm)
+
+
+def bone(x: float, z: float, radius: float, verdict: Verdict = Verdict.GOOD) -> BoneMotion:
+    """A vertebra at height z that moves by x."""
+    return BoneMotion(
+        name="vertebra",
+        fixed_id=f"V{z:.0f}",
+        moving_id="V1",
+        fixed_series="s" + A,
+        moving_series="s" + B,
+        transform=shift(A, B, x),
+        centre_mm=(0.0, 0.0, z),
+        anchors_mm=((0.0, 0.0, z), (0.0, 30.0, z)),
+        source="images",
+        residual_mm=0.5,
+        overlap=1.0,
+        margin=0.4,
+        radius_mm=radius,
+        growth=0.1,
+        verdict=verdict,
+    )
+
+
+def bent(*, failed: bool = False) -> Alignment:
+    upper = bone(8.0, 60.0, 6.0, Verdict.FAILED if failed else Verdict.GOOD)
+    return replace(alignment(A, B, 5.0, 4.0), method="bones", bones=(bone(4.0, 0.0, 3.0), upper))
+
+
+def test_points_follow_their_bone_and_come_back() -> None:
+    bones = bent()
+    low, high = [0.0, 0.0, 0.0], [0.0, 30.0, 60.0]
+    assert bones.apply([low, high])[:, 0] == pytest.approx([4.0, 8.0], abs=0.01)
+    np.testing.assert_allclose(bones.apply_back(bones.apply([low, high])), [low, high], atol=1e-5)
+    assert bones.near(low).matrix[0, 3] == pytest.approx(4.0, abs=0.01)
+    assert bones.near(low).from_frame == A
+    assert alignment(A, B, 5.0, 4.0).near(high).matrix[0, 3] == 5.0
+
+
+def test_the_radius_is_that_of_the_bone_and_grows_away_from_it() -> None:
+    bones = bent()
+    assert bones.radius_at([[0.0, 0.0, 0.0], [0.0, 0.0, 60.0]]) == pytest.approx([3.0, 6.0], abs=0.05)
+    assert bones.radius_at([0.0, 0.0, -100.0]) > 9.0
+    assert alignment(A, B, 5.0, 4.0).radius_at([[0.0, 0.0, 0.0]]) == [4.0]
+
+
+def test_a_route_chains_the_motions_and_radii_of_bones() -> None:
+    chain = (bent(), alignment(C, B, 1.0, 4.0))
+    there, back = route(chain, A, C), route(chain, C, A)
+    assert there is not None
+    assert back is not None
+    point = [0.0, 0.0, 0.0]
+    assert there.apply(point)[0] == pytest.approx(3.0, abs=0.01)
+    assert there.near(point).apply(point)[0] == pytest.approx(3.0, abs=0.01)
+    assert there.near(point).to_frame == C
+    assert there.radius_at(point) == pytest.approx(5.0, abs=0.05)
+    np.testing.assert_allclose(back.apply(there.apply(point)), point, atol=1e-5)
+    np.testing.assert_allclose(back.near([3.0, 0.0, 0.0]).apply([3.0, 0.0, 0.0]), point, atol=0.02)
+    assert back.radius_at([3.0, 0.0, 0.0]) == pytest.approx(5.0, abs=0.05)
+
+
+def test_where_a_bone_failed_the_route_fails_and_only_there() -> None:
+    way = route((bent(failed=True),), A, B)
+    assert way is not None
+    assert way.verdict_at([0.0, 0.0, 0.0]) is Verdict.GOOD
+    assert way.verdict_at([0.0, 0.0, 60.0]) is Verdict.FAILED
+    rigid = route((alignment(A, B, 5.0, 3.0, Verdict.DOUBTFUL),), A, B)
+    assert rigid is not None
+    assert rigid.verdict_at([0.0, 0.0, 0.0]) is Verdict.DOUBTFUL
+
+
+def test_bones_survive_json() -> None:
+    adapter = TypeAdapter(Alignment)
+    again = adapter.validate_json(adapter.dump_json(bent()))
+    points = [[1.0, 2.0, 3.0], [4.0, 5.0, 66.0]]
+    np.testing.assert_array_equal(again.apply(points), bent().apply(points))
+    assert adapter.dump_json(again) == adapter.dump_json(bent())

@@ -108,7 +108,7 @@ def _row(group: Sequence[tuple[Anatomy, Route]], told: Mapping[BoneRef, str], re
         _merge(nodes, anatomy, way, reach_mm)
     nodes.sort(key=lambda node: -node.place[2])
     sacra = [
-        (anatomy.series_id, bone.centroid_mm, way.transform.apply(bone.centroid_mm))
+        (anatomy.series_id, bone.centroid_mm, way.apply(bone.centroid_mm))
         for anatomy, way in group
         for bone in anatomy.bones
         if structure(bone.name).name == "sacrum" and np.isfinite(bone.centroid_mm).all()
@@ -133,7 +133,7 @@ def _row(group: Sequence[tuple[Anatomy, Route]], told: Mapping[BoneRef, str], re
 def _merge(nodes: list[_Node], anatomy: Anatomy, way: Route, reach_mm: float) -> None:
     """Add the vertebrae of a volume to those that are known; each known one takes at most one of them."""
     bones = usable(anatomy)
-    places = way.transform.apply([bone.centroid_mm for bone in bones])
+    places = way.apply([bone.centroid_mm for bone in bones])
     known = np.array([node.place for node in nodes]).reshape(-1, 3)
     distance = np.linalg.norm(places[:, None] - known[None], axis=-1)
     pairs = zip(*linear_sum_assignment(np.minimum(distance, reach_mm)), strict=True)

@@ -71,7 +71,7 @@ def show_result(result: RunResult, out: Path, console: Console) -> None:
         console.print("No lesion was outlined in this input, and none is searched for yet.")
     names = {s.id: f"{e.name} {s.name}" for e in workup.timeline.exams for s in e.series}
     for alignment in workup.alignments:
-        if alignment.method == "rigid":
+        if alignment.method != "identity":
             console.print(escape(_alignment(alignment, names)))
     show_problems(result.left_out, console, "Left out")
     console.print(f"Report: {escape(one_line(str(out / 'report.html')))}", highlight=False, soft_wrap=True)

@@ -8,6 +8,7 @@ from osteotrace.model.alignment import Alignment, route
 from osteotrace.model.imaging import Volume
 from osteotrace.model.lesion import Lesion
 from osteotrace.model.patient import PatientImages
+from osteotrace.model.values import Verdict
 from osteotrace.space import Mask, covered_fraction, map_mask
 
 
@@ -70,10 +71,13 @@ def place_of(lesion: Lesion, target: Target, alignments: tuple[Alignment, ...]) 
         return Place(lesion, target, lesion.mask, drawn=True, coverage=1.0, error_mm=0.0)
     grid = target.volume.grid
     way = route(alignments, lesion.mask.grid.frame_of_reference_uid, grid.frame_of_reference_uid)
-    if way is None:
+    if way is None or way.verdict_at(lesion.centroid_mm) is Verdict.FAILED:
         return None
-    mask = map_mask(lesion.mask, grid, mask_to_onto=way.transform)
+    motion = way.near(lesion.centroid_mm)
+    mask = map_mask(lesion.mask, grid, mask_to_onto=motion)
     if mask is None:
         return None
-    coverage = covered_fraction(lesion.mask, grid, way.transform)
-    return Place(lesion, target, mask, drawn=False, coverage=coverage, error_mm=way.error_mm)
+    coverage = covered_fraction(lesion.mask, grid, motion)
+    return Place(
+        lesion, target, mask, drawn=False, coverage=coverage, error_mm=way.radius_at(lesion.centroid_mm)
+    )

@@ -73,17 +73,18 @@ def link(first: Lesion, second: Lesion, way: Route, rules: MatchCriteria) -> Lin
     way : Route
         From the frame of ``first`` to the frame of ``second``.
     """
-    distance = float(np.linalg.norm(way.transform.apply(first.centroid_mm) - second.centroid_mm))
+    motion, error_mm = way.near(first.centroid_mm), way.radius_at(first.centroid_mm)
+    distance = float(np.linalg.norm(motion.apply(first.centroid_mm) - second.centroid_mm))
     size = np.cbrt(6000.0 / np.pi * min(first.volume_ml, second.volume_ml))
     outline_sd = max(rules.outline_sd_min_mm, rules.outline_sd_fraction * float(size))
-    sd = float(np.hypot(outline_sd, way.error_mm / _R95))
+    sd = float(np.hypot(outline_sd, error_mm / _R95))
     ratio = float(np.log(first.volume_ml / second.volume_ml))
     place_and_size = 0.5 * (distance / sd) ** 2 + 0.5 * (ratio / rules.volume_log_sd) ** 2
     overlap = 0.0
     if place_and_size < rules.null_cost:
-        overlap = tolerant_overlap(first.mask, second.mask, way.transform, way.error_mm)
+        overlap = tolerant_overlap(first.mask, second.mask, motion, error_mm)
     cost = place_and_size + rules.overlap_weight * (1.0 - overlap)
-    return Link(first.id, second.id, distance, overlap, cost, way.verdict)
+    return Link(first.id, second.id, distance, overlap, cost, way.verdict_at(first.centroid_mm))
 
 
 def tolerant_overlap(first: Mask, second: Mask, transform: RigidTransform, tolerance_mm: float) -> float:

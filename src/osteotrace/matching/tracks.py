@@ -137,7 +137,8 @@ def _presence(group: Sequence[Lesion], exam: Exam, series: Series, scene: _Scene
 
 
 def _connected(alignments: tuple[Alignment, ...], lesion: Lesion, frame: str) -> bool:
-    return route(alignments, lesion.mask.grid.frame_of_reference_uid, frame) is not None
+    way = route(alignments, lesion.mask.grid.frame_of_reference_uid, frame)
+    return way is not None and way.verdict_at(lesion.centroid_mm) is not Verdict.FAILED
 
 
 def _seen(here: Lesion, group: Sequence[Lesion], exam: Exam, scene: _Scene) -> Seen:

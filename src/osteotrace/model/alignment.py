@@ -1,14 +1,73 @@
-"""How two frames of reference lie to each other."""
+"""How two frames of reference lie to each other: as a whole, and bone by bone."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from osteotrace.errors import FrameMismatchError
 from osteotrace.model.fields import TransformField
 from osteotrace.model.values import Verdict
-from osteotrace.space import RigidTransform
+from osteotrace.space import FloatArray, Polyrigid, RigidTransform
+
+Vector = tuple[float, float, float]
+"""Three numbers in LPS."""
+
+
+@dataclass(frozen=True, slots=True)
+class BoneMotion:
+    """Motion of one bone from the fixed to the moving frame.
+
+    Attributes
+    ----------
+    name : str
+        As in the `Anatomy`: ``vertebra``, ``sacrum``, ``hip bone left`` ...
+    fixed_id, moving_id : str
+        Id of the bone in the `Anatomy` of the series; empty where that frame does not show it.
+    fixed_series, moving_series : str
+        Series that were compared here; patients move between the series of a session.
+    transform : RigidTransform
+        Fixed frame to moving frame, LPS mm.
+    centre_mm : Vector
+        Of the bone, fixed frame, LPS mm.
+    anchors_mm : tuple of Vector
+        Points spread over the bone, fixed frame, LPS mm; near them this motion rules.
+    source : {"images", "neighbours"}
+        Whether its own images were followed, or the motion is that which its neighbours suggest.
+    residual_mm : float or None
+        How far what its own images say lies from the motion that is used, at the bone; None without images.
+    overlap : float
+        Share of the bone that both fields of view hold, 0 to 1.
+    margin : float or None
+        Relative advantage in agreement over copies shifted along the spine; None where not tested.
+    radius_mm : float
+        Predicted 95% radius of the error at points of the bone.
+    growth : float
+        What is added to the radius for each mm away from the bone.
+    verdict : Verdict
+    reasons : tuple of str
+        Why the verdict is not better.
+    """
+
+    name: str
+    fixed_id: str
+    moving_id: str
+    fixed_series: str
+    moving_series: str
+    transform: TransformField
+    centre_mm: Vector
+    anchors_mm: tuple[Vector, ...]
+    source: Literal["images", "neighbours"]
+    residual_mm: float | None
+    overlap: float
+    margin: float | None
+    radius_mm: float
+    growth: float
+    verdict: Verdict
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +78,9 @@ class Alignment:
     ----------
     transform : RigidTransform
         From the fixed frame to the moving frame: maps a point of the fixed image to the same anatomy
-        in the moving image; LPS mm.
-    method : {"identity", "rigid"}
-        Identity: same frame of reference (checked for plausibility).
+        in the moving image; LPS mm. With `bones` it is the motion of the whole, and :meth:`apply` is exact.
+    method : {"identity", "rigid", "bones"}
+        Identity: same frame of reference (checked for plausibility). Bones: one rigid motion a bone.
     fixed_series, moving_series : str
         Ids of the series that were compared.
     residual_mm : float or None
@@ -29,15 +88,20 @@ class Alignment:
     overlap : float
         Share of the smaller field of view that both see, 0 to 1.
     error_mm : float or None
-        Predicted 95% radius of the error at a point in the overlap; None when failed.
+        Predicted 95% radius of the error at a point in the overlap; None when failed. With `bones` that of
+        the least sure bone that is not failed; :meth:`radius_at` tells it for a place.
     verdict : Verdict
         A failed alignment never produces a match.
     reasons : tuple of str
         Why the verdict is not better, or what it rests on.
+    bones : tuple of BoneMotion
+        Empty: one rigid motion for all.
+    blend_mm : float
+        Distance over which the motions of two bones pass into each other.
     """
 
     transform: TransformField
-    method: Literal["identity", "rigid"]
+    method: Literal["identity", "rigid", "bones"]
     fixed_series: str
     moving_series: str
     residual_mm: float | None
@@ -45,11 +109,79 @@ class Alignment:
     error_mm: float | None
     verdict: Verdict
     reasons: tuple[str, ...] = ()
+    bones: tuple[BoneMotion, ...] = ()
+    blend_mm: float = 6.0
 
     @property
     def frames(self) -> tuple[str, str]:
         """Fixed and moving frame of reference UID."""
         return (self.transform.from_frame, self.transform.to_frame)
+
+    @property
+    def blend(self) -> Polyrigid | None:
+        """The motions of all bones as one map; None when there are none."""
+        if not self.bones:
+            return None
+        motions = [bone.transform.matrix for bone in self.bones]
+        anchors = [bone.anchors_mm for bone in self.bones]
+        return Polyrigid.of(self.transform.matrix, motions, anchors, self.blend_mm)
+
+    def apply(self, points: ArrayLike) -> FloatArray:
+        """Map points (LPS mm, shape (..., 3)) from the fixed to the moving frame."""
+        blend = self.blend
+        return self.transform.apply(points) if blend is None else blend.apply(points)
+
+    def apply_back(self, points: ArrayLike) -> FloatArray:
+        """Map points (LPS mm, shape (..., 3)) from the moving to the fixed frame."""
+        blend = self.blend
+        return self.transform.inverse.apply(points) if blend is None else blend.invert(points)
+
+    def near(self, point: ArrayLike) -> RigidTransform:
+        """Rigid motion at a point of the fixed frame, LPS mm; for things much smaller than a bone."""
+        blend = self.blend
+        return self.transform if blend is None else RigidTransform(blend.motions(point)[0], *self.frames)
+
+    def radius_at(self, points: ArrayLike) -> FloatArray:
+        """Predicted 95% radius of the error at points of the fixed frame, shape (..., 3) to (...), mm."""
+        shape = np.asarray(points).shape[:-1]
+        blend = self.blend
+        if blend is None:
+            return np.full(shape, self.error_mm or 0.0)
+        weights, distances = blend.weights(points)
+        near = weights @ np.square([bone.radius_mm for bone in self.bones])
+        far = (weights * distances) @ np.array([bone.growth for bone in self.bones])
+        return np.asarray(np.sqrt(near + far**2)).reshape(shape)
+
+    def bone_at(self, point: ArrayLike) -> BoneMotion | None:
+        """The bone whose motion rules at a point of the fixed frame."""
+        blend = self.blend
+        return None if blend is None else self.bones[int(blend.weights(point)[0][0].argmax())]
+
+    def verdict_at(self, point: ArrayLike) -> Verdict:
+        """Verdict at a point of the fixed frame: of the whole, or of the bone there if that is worse."""
+        bone = self.bone_at(point)
+        return self.verdict if bone is None else worst(self.verdict, bone.verdict)
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One alignment of a route, walked from fixed to moving or backward."""
+
+    alignment: Alignment
+    backward: bool
+
+    def apply(self, points: ArrayLike) -> FloatArray:
+        """Map points, shape (..., 3), LPS mm."""
+        return self.alignment.apply_back(points) if self.backward else self.alignment.apply(points)
+
+    def fixed_points(self, points: ArrayLike) -> FloatArray:
+        """Where points at which the leg starts lie in the fixed frame of its alignment."""
+        return self.alignment.apply_back(points) if self.backward else np.asarray(points, dtype=np.float64)
+
+    def near(self, point: ArrayLike) -> RigidTransform:
+        """Rigid motion at a point at which the leg starts."""
+        motion = self.alignment.near(self.fixed_points(point))
+        return motion.inverse if self.backward else motion
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +190,67 @@ class Route:
 
     Attributes
     ----------
+    transform : RigidTransform
+        Motion of the whole; :meth:`apply` and :meth:`near` follow the bones.
     error_mm : float
         Predicted 95% radius: the square root of the sum of squares along the chain.
     verdict : Verdict
         The worst of the chain.
+    legs : tuple of Leg
+        From the first frame to the last; empty inside one frame.
     """
 
     transform: RigidTransform
     error_mm: float
     verdict: Verdict
+    legs: tuple[Leg, ...] = ()
+
+    @property
+    def follows_bones(self) -> bool:
+        """Whether any alignment of the chain has motions of bones."""
+        return any(leg.alignment.bones for leg in self.legs)
+
+    def apply(self, points: ArrayLike) -> FloatArray:
+        """Map points (LPS mm, shape (..., 3)) from the first to the last frame."""
+        if not self.follows_bones:
+            return self.transform.apply(points)
+        moved = np.asarray(points, dtype=np.float64)
+        for leg in self.legs:
+            moved = leg.apply(moved)
+        return moved
+
+    def near(self, point: ArrayLike) -> RigidTransform:
+        """Rigid motion at a point of the first frame; for things much smaller than a bone."""
+        if not self.follows_bones:
+            return self.transform
+        motion, here = RigidTransform.identity(self.transform.from_frame), point
+        for leg in self.legs:
+            motion, here = motion.then(leg.near(here)), leg.apply(here)
+        return motion
+
+    def radius_at(self, point: ArrayLike) -> float:
+        """Predicted 95% radius of the error at a point of the first frame, mm."""
+        if not self.follows_bones:
+            return self.error_mm
+        total, here = 0.0, np.asarray(point, dtype=np.float64)
+        for leg in self.legs:
+            total += float(leg.alignment.radius_at(leg.fixed_points(here))) ** 2
+            here = leg.apply(here)
+        return float(total**0.5)
+
+    def verdict_at(self, point: ArrayLike) -> Verdict:
+        """The worst verdict along the chain at a point of the first frame; failed where a bone is."""
+        verdict, here = self.verdict, np.asarray(point, dtype=np.float64)
+        for leg in self.legs if self.follows_bones else ():
+            verdict = worst(verdict, leg.alignment.verdict_at(leg.fixed_points(here)))
+            here = leg.apply(here)
+        return verdict
+
+
+def worst(*verdicts: Verdict) -> Verdict:
+    """The least trust among verdicts; good when there is none."""
+    order = (Verdict.FAILED, Verdict.DOUBTFUL)
+    return next((verdict for verdict in order if verdict in verdicts), Verdict.GOOD)
 
 
 def route(alignments: tuple[Alignment, ...], from_frame: str, to_frame: str) -> Route | None:
@@ -98,9 +282,10 @@ def _both_ways(alignment: Alignment) -> list[tuple[str, Route]]:
     if fixed == moving:
         return []
     error = alignment.error_mm or 0.0
+    there, back = Leg(alignment, backward=False), Leg(alignment, backward=True)
     return [
-        (fixed, Route(alignment.transform, error, alignment.verdict)),
-        (moving, Route(alignment.transform.inverse, error, alignment.verdict)),
+        (fixed, Route(alignment.transform, error, alignment.verdict, (there,))),
+        (moving, Route(alignment.transform.inverse, error, alignment.verdict, (back,))),
     ]
 
 
@@ -110,5 +295,5 @@ def _relax(best: dict[str, Route], way: Route, edge: Route) -> None:
     error = float((way.error_mm**2 + edge.error_mm**2) ** 0.5)
     target = edge.transform.to_frame
     if target not in best or error < best[target].error_mm - 1e-9:
-        verdict = Verdict.DOUBTFUL if Verdict.DOUBTFUL in (way.verdict, edge.verdict) else Verdict.GOOD
-        best[target] = Route(way.transform.then(edge.transform), error, verdict)
+        verdict = worst(way.verdict, edge.verdict)
+        best[target] = Route(way.transform.then(edge.transform), error, verdict, (*way.legs, *edge.legs))

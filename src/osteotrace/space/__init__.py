@@ -4,6 +4,7 @@ from osteotrace.space.bias import BiasSettings, bias_field
 from osteotrace.space.grid import FloatArray, Grid, frozen_array, require_same_frame
 from osteotrace.space.mask import Mask, bounding_box
 from osteotrace.space.nifti import NiftiImage, read_nifti, write_nifti
+from osteotrace.space.polyrigid import Polyrigid, motion_of, twist_of
 from osteotrace.space.resample import (
     box_around,
     covered_fraction,
@@ -22,6 +23,7 @@ __all__ = [
     "Grid",
     "Mask",
     "NiftiImage",
+    "Polyrigid",
     "RigidTransform",
     "bias_field",
     "bounding_box",
@@ -32,10 +34,12 @@ __all__ = [
     "index_map",
     "limit_threads",
     "map_mask",
+    "motion_of",
     "occupancy",
     "read_nifti",
     "require_same_frame",
     "resample",
     "threads",
+    "twist_of",
     "write_nifti",
 ]

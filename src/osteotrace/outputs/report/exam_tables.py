@@ -209,7 +209,8 @@ def _fact(name: str, attribute: Attribute) -> Fact:
 
 def _alignment_line(alignment: Alignment, names: dict[str, str]) -> AlignmentLine:
     same = alignment.method == "identity"
-    turn = f"rigid, turned {alignment.transform.rotation_deg:.0f}°"
+    kind = f"{len(alignment.bones)} bones" if alignment.bones else "rigid"
+    turn = f"{kind}, turned {alignment.transform.rotation_deg:.0f}°"
     return AlignmentLine(
         fixed=names.get(alignment.fixed_series, alignment.fixed_series),
         moving=names.get(alignment.moving_series, alignment.moving_series),
