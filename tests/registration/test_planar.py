@@ -36,7 +36,7 @@ ANT, POST = View.ANTERIOR, View.POSTERIOR
 
 @cache
 def own_skeleton():
-    """The trunk of the standard skeleton, as if a CT showed it, bent sidewards so that it is not symmetric."""
+    """The trunk of the standard skeleton, as if a CT showed it, bent sidewards: it is not symmetric."""
     whole = standard_skeleton()
     points = np.array(whole.points)
     names = np.array(whole.regions)[np.asarray(whole.region)]
@@ -139,9 +139,7 @@ def test_hot_lesions_do_not_pull():
 
 def test_swapped_views_are_recognised_and_used_the_right_way_round():
     front, back = scan()
-    fit = fit_skeleton(
-        own_skeleton(), [replace(front, view=POST), replace(back, view=ANT)], CRITERIA
-    )
+    fit = fit_skeleton(own_skeleton(), [replace(front, view=POST), replace(back, view=ANT)], CRITERIA)
     assert any("anterior and posterior are swapped" in reason for reason in fit.reasons)
     assert fit.views[0].view is ANT
     assert np.percentile(errors(fit), 95) < 5.0

@@ -81,9 +81,7 @@ def fit_planar(
     return (*out, Planar(fit, standard_skeleton()))
 
 
-def fit_skeleton(
-    skeleton: Skeleton, images: Sequence[PlanarImage], criteria: Criteria
-) -> PlanarFit | None:
+def fit_skeleton(skeleton: Skeleton, images: Sequence[PlanarImage], criteria: Criteria) -> PlanarFit | None:
     """Fit one skeleton to the views of one planar scan; None when no view can be used."""
     settings = PlanarSettings.of(criteria)
     usable, left_out = _usable(images, settings)
