@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import io
 import re
 
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from osteotrace import __version__
 from osteotrace.model.imaging import Exam
@@ -26,7 +27,8 @@ def is_uid(text: str) -> bool:
 
 def uid(*parts: str) -> str:
     """A UID that is the same for the same parts (root 2.25)."""
-    return str(generate_uid(prefix=None, entropy_srcs=["osteotrace", *parts]))
+    digest = hashlib.sha256("\0".join(["osteotrace", *parts]).encode()).digest()
+    return f"2.25.{int.from_bytes(digest[:16], 'big')}"
 
 
 def dated(exam: Exam) -> dt.datetime:
