@@ -1,120 +1,195 @@
-"""How far the alignment puts the vertebrae of phantom patients from where they are, and what it says of it.
+"""How far the alignment puts bones of phantom patients from where they are, and what it says of it.
 
-A patient is a folder that ``osteotrace phantom`` wrote, with ``dicom`` and ``truth``. The truth is read here
-only, after the alignment; the error is that of the centroids of vertebrae and sacrum that both frames show.
+A patient of each seed lies in several scanners (CT, MR, PET-CT) in different poses; every pair of sessions is
+aligned alone, with anatomies from ``anatomy.segment``. The error is that of the centres of vertebrae and sacrum
+and of 200 random points of bones that both sessions show; the truth is read here only, after the alignment.
 
+    python benchmarks/alignment.py --seeds A-B [--keep DIR] [--hard] [--peer-pairs N]
     python benchmarks/alignment.py --data DIR
 """
 
 from __future__ import annotations
 
-import json
+import argparse
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from _common import arguments, finish, nothing_found, table
-from osteotrace import intake
+from _common import finish, seeds, table
+from _posed import Posed, in_series, pairs, posed, targets
+from osteotrace.anatomy import segment
 from osteotrace.model.alignment import Alignment
+from osteotrace.model.anatomy import Anatomy
 from osteotrace.model.criteria import load_criteria
 from osteotrace.model.imaging import Volume
+from osteotrace.model.values import Modality, Verdict
 from osteotrace.registration import align
 
-COLUMNS = ("patient", "frames", "vertebrae", "error median mm", "p95 mm", "radius mm", "verdict", "reasons")
+COLUMNS = (
+    "patient",
+    "pair",
+    "n",
+    "centres mm",
+    "points mm",
+    "p95 mm",
+    "radius mm",
+    "inside",
+    "good",
+    "s",
+    "verdict",
+    "reasons",
+)
+_FAILURE_MM = 10.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Result:
-    """One pair of frames."""
+    """One pair of sessions.
+
+    Attributes
+    ----------
+    errors_mm, radius_mm : ndarray, shape (n,)
+        At each target; the radius is NaN where the alignment or the bone has failed.
+    centre, good : ndarray of bool, shape (n,)
+        Whether the target is a centre; whether its place is called good.
+    seconds : float
+        Of the alignment.
+    """
 
     patient: str
-    frames: str
+    pair: str
     errors_mm: NDArray[np.float64]
+    radius_mm: NDArray[np.float64]
+    centre: NDArray[np.bool_]
+    good: NDArray[np.bool_]
+    seconds: float
     alignment: Alignment
 
-    @property
-    def p95_mm(self) -> float:
-        """95th percentile of the error."""
-        return float(np.percentile(self.errors_mm, 95))
 
-    @property
-    def covered(self) -> bool:
-        """Whether the error lies within the stated radius, or the alignment is said to have failed."""
-        return self.alignment.error_mm is None or self.p95_mm <= self.alignment.error_mm
-
-
-def main() -> None:
-    """Align every patient, print a table and the JSON line."""
-    data = arguments(__doc__ or "")
-    folders = [
-        f.parent.parent for f in sorted(data.rglob("truth/truth.json")) if (f.parents[1] / "dicom").is_dir()
-    ]
-    if not folders:
-        nothing_found(data)
-    start = time.process_time()
-    results = [result for folder in folders for result in measured(folder)]
-    table("Vertebrae of phantom patients", COLUMNS, [row(r) for r in results])
-    good = [r for r in results if r.alignment.verdict == "good"]
-    finish(
-        pairs=len(results),
-        good=len(good),
-        good_error_mm_p95_max=max((r.p95_mm for r in good), default=0.0),
-        outside_radius=sum(not r.covered for r in results),
-        cpu_seconds=time.process_time() - start,
-    )
-
-
-def measured(folder: Path) -> Iterator[Result]:
-    """Every rigid alignment of one patient that shows vertebrae in both frames."""
+def measured(patient: Posed, anatomies: dict[str, Anatomy]) -> Iterator[Result]:
+    """Every pair of sessions of a patient."""
     criteria = load_criteria()
-    source = folder / "dicom"
-    volumes = intake.read_patient(intake.only_patient(intake.scan(source), source), criteria).volumes
-    alignments = align(volumes, criteria)
-    truth = json.loads((folder / "truth" / "truth.json").read_text(encoding="utf-8"))
-    bones = {s["frame_of_reference_uid"]: s["bones"] for s in truth["series"]}
-    for alignment in alignments:
-        if alignment.method != "rigid":
-            continue
-        here, there = shared(volumes, bones, alignment.frames)
-        if len(here):
-            errors = np.linalg.norm(alignment.transform.apply(here) - there, axis=1)
-            names = " to ".join(shown(volumes, frame) for frame in alignment.frames)
-            yield Result(folder.name, names, np.asarray(errors), alignment)
+    for one, other in pairs(patient):
+        volumes = (*patient.frames[one], *patient.frames[other])
+        known = [anatomies[v.series.id] for v in volumes if v.series.id in anatomies]
+        start = time.perf_counter()
+        found = [a for a in align(volumes, criteria, anatomies=known) if a.method != "identity"]
+        seconds = time.perf_counter() - start
+        for alignment in found:
+            result = compared(patient, (one, other), alignment, seconds)
+            if result is not None:
+                yield result
 
 
-def shared(
-    volumes: Sequence[Volume], bones: dict[str, Any], frames: tuple[str, str]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Centroids (mm, shape (n, 3)) of the vertebrae and the sacrum that both frames show, in each of them."""
-    names = [n for n in bones[frames[0]] if n.startswith("vertebrae") or n == "sacrum"]
-    places = [np.array([bones[frame][n]["centroid"] for n in names]) for frame in frames]
-    seen = [
-        np.any([v.grid.contains(p) for v in volumes if v.grid.frame_of_reference_uid == frame], axis=0)
-        for frame, p in zip(frames, places, strict=True)
-    ]
-    both = seen[0] & seen[1]
-    return places[0][both], places[1][both]
-
-
-def shown(volumes: Sequence[Volume], frame: str) -> str:
-    """Modalities of a frame."""
-    return "+".join(
-        sorted({str(v.series.modality) for v in volumes if v.grid.frame_of_reference_uid == frame})
+def compared(
+    patient: Posed, sessions: tuple[str, str], alignment: Alignment, seconds: float
+) -> Result | None:
+    """Error and stated radius at the targets; None when the two sessions show no bone both."""
+    fixed, moving = (_volumes(patient, frame) for frame in alignment.frames)
+    rng = np.random.default_rng(patient.seed)
+    wanted = targets(patient, fixed, moving, rng)
+    if not wanted:
+        return None
+    errors, radius, good = [], [], []
+    for bone, point, _ in wanted:
+        here = in_series(patient, _series(alignment, None, 0, fixed), bone, point)
+        at = alignment.bone_at(here)
+        first = at.fixed_series if at else alignment.fixed_series
+        second = at.moving_series if at else alignment.moving_series
+        here, there = in_series(patient, first, bone, point), in_series(patient, second, bone, point)
+        errors.append(float(np.linalg.norm(alignment.apply(here) - there)))
+        verdict = alignment.verdict_at(here)
+        good.append(verdict is Verdict.GOOD)
+        radius.append(np.nan if verdict is Verdict.FAILED else float(alignment.radius_at(here)))
+    centre = np.array([is_centre for *_, is_centre in wanted])
+    name = "-".join(sessions)
+    return Result(
+        f"seed {patient.seed}",
+        name,
+        np.array(errors),
+        np.array(radius),
+        centre,
+        np.array(good),
+        seconds,
+        alignment,
     )
+
+
+def _series(alignment: Alignment, _: None, __: int, ___: Sequence[Volume]) -> str:
+    return alignment.fixed_series
+
+
+def _volumes(patient: Posed, frame: str) -> list[Volume]:
+    return [v for vs in patient.frames.values() for v in vs if v.grid.frame_of_reference_uid == frame]
+
+
+def anatomies_of(patient: Posed) -> dict[str, Anatomy]:
+    """What ``anatomy.segment`` finds in every CT and MR, by series."""
+    volumes = [v for vs in patient.frames.values() for v in vs]
+    return {v.series.id: segment(v) for v in volumes if v.series.modality in (Modality.CT, Modality.MR)}
 
 
 def row(r: Result) -> tuple[object, ...]:
     """Cells of the table."""
-    a = r.alignment
-    radius = "" if a.error_mm is None else round(a.error_mm, 1)
-    median = round(float(np.median(r.errors_mm)), 1)
-    return (r.patient, r.frames, len(r.errors_mm), median, round(r.p95_mm, 1), radius, a.verdict.value,
-            "; ".join(a.reasons))  # fmt: skip
+    inside = r.errors_mm <= r.radius_mm
+    known = np.isfinite(r.radius_mm)
+    return (
+        r.patient,
+        r.pair,
+        len(r.errors_mm),
+        round(float(np.median(r.errors_mm[r.centre])), 2) if r.centre.any() else "",
+        round(float(np.median(r.errors_mm[~r.centre])), 2) if (~r.centre).any() else "",
+        round(float(np.percentile(r.errors_mm, 95)), 2),
+        round(float(np.median(r.radius_mm[known])), 2) if known.any() else "",
+        round(float(inside[known].mean()), 2) if known.any() else "",
+        round(float(r.good.mean()), 2),
+        round(r.seconds, 1),
+        r.alignment.verdict.value,
+        "; ".join(r.alignment.reasons),
+    )
+
+
+def summary(results: Sequence[Result]) -> dict[str, float | None]:
+    """The figures of all pairs together."""
+    errors = np.concatenate([r.errors_mm for r in results])
+    radius = np.concatenate([r.radius_mm for r in results])
+    good = np.concatenate([r.good for r in results])
+    known = np.isfinite(radius)
+    median = float(np.median(errors[known])) if known.any() else None
+    return {
+        "pairs": len(results),
+        "median_mm": median,
+        "p95_mm": float(np.percentile(errors[known], 95)) if known.any() else None,
+        "failed_unflagged": int((good & (errors > _FAILURE_MM)).sum()),
+        "good_rate": float(good.mean()),
+        "calibration": float((errors[known] <= radius[known]).mean()) if known.any() else None,
+        "radius_over_error": float(np.median(radius[known])) / median if median else None,
+        "seconds_median": float(np.median([r.seconds for r in results])),
+    }
+
+
+def main() -> None:
+    """Align every pair, print a table and the JSON line."""
+    parser = argparse.ArgumentParser(
+        description="alignment of bones on phantom patients and warped real scans"
+    )
+    parser.add_argument("--seeds", type=seeds, help="first and last seed, for example 0-4")
+    parser.add_argument("--keep", type=Path, help="folder in which patients are kept between runs")
+    parser.add_argument("--hard", action="store_true", help="more motion and more lesions")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="osteotrace-bench-") as temporary:
+        keep = options.keep or Path(temporary)
+        results = []
+        for seed in options.seeds:
+            patient = posed(seed, keep / f"p{seed}", load_criteria(), hard=options.hard)
+            results += list(measured(patient, anatomies_of(patient)))
+    table("Bones of phantom patients", COLUMNS, [row(r) for r in results])
+    finish(**summary(results))
 
 
 if __name__ == "__main__":

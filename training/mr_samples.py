@@ -1,8 +1,16 @@
-"""Training samples for the MR network: real exams with changed contrast, and images made from label maps."""
+"""Training samples for the MR network: real exams with changed contrast, and images made from label maps.
+
+The network reads 1.25 mm pixels in slices that lie as the image's own slices do, and one between each two
+where these are thick. A plain sample of a real exam is such a reading; a changed one lies anywhere.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import io
+import lzma
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -22,9 +30,17 @@ from codes import (
     mr_targets,
 )
 from render import Lattice, chance, uniform
+from sacrum import codes_of_sacrum
 
-LATTICE = Lattice((144, 112, 32), (1.25, 1.25, 2.5))
+IN_PLANE_MM = (1.25, 1.25)
+SHAPE = (144, 112, 32)
+STEPS_MM = (1.6, 2.75)  # from slice to slice, where no image says it
+LEVELS = 110.0  # of the packed images, which hold square roots
 CORE_SHARE = 0.45
+SURE = 254  # a target of 1; parts of it are parts of a voxel
+REAL_SHARE = (0.6, 0.75)  # of the samples, at the beginning and at the end of the training
+PLAIN_SHARE = (0.35, 0.85)  # of the real ones
+CHANGES_AT = (0.35, 0.7)  # share of the training between which these rise
 BODY, CORE, UPRIGHT = 0, 1, 8
 
 FAT, MUSCLE, MARROW, CORTEX, CSF, CORD, DISC, ORGAN, BLOOD, AIR = range(10)
@@ -71,19 +87,32 @@ class Case:
     whole_trunk: bool
 
 
-def load(mr: np.lib.npyio.NpzFile, ct: np.lib.npyio.NpzFile, device: torch.device) -> list[Case]:
-    """All cases of both packed files."""
-    return [_case(mr, n, device) for n in _names(mr)] + [_trunk(ct, n, device) for n in _names(ct)]
+Packed: TypeAlias = dict[str, np.ndarray]
 
 
-def _names(packed: np.lib.npyio.NpzFile) -> list[str]:
-    return sorted({key.split("/")[0] for key in packed.files})
+def load(folder: Path, device: torch.device) -> list[Case]:
+    """All cases that ``prepare.py`` has packed."""
+    mr, trunks = _unpacked(folder / "mr.npz.xz"), _unpacked(folder / "trunks.npz.xz")
+    return [_case(mr, n, device) for n in _names(mr)] + [_trunk(trunks, n, device) for n in _names(trunks)]
 
 
-def _case(packed: np.lib.npyio.NpzFile, name: str, device: torch.device) -> Case:
+def _unpacked(path: Path) -> Packed:
+    arrays = np.load(io.BytesIO(lzma.decompress(path.read_bytes())))
+    packed = {key: arrays[key] for key in arrays.files}
+    for key in [k for k in packed if k.endswith("/image_steps")]:
+        steps = packed.pop(key)
+        packed[key.removesuffix("_steps")] = np.add.accumulate(steps, axis=0, dtype=np.uint8)
+    return packed
+
+
+def _names(packed: Packed) -> list[str]:
+    return sorted({key.split("/")[0] for key in packed})
+
+
+def _case(packed: Packed, name: str, device: torch.device) -> Case:
     def get(key: str) -> Tensor | None:
         full = f"{name}/{key}"
-        return torch.from_numpy(packed[full]).to(device) if full in packed.files else None
+        return torch.from_numpy(packed[full]).to(device) if full in packed else None
 
     code = packed[f"{name}/code"]
     spacing = packed[f"{name}/spacing"]
@@ -100,11 +129,13 @@ def _case(packed: np.lib.npyio.NpzFile, name: str, device: torch.device) -> Case
     )
 
 
-def _trunk(packed: np.lib.npyio.NpzFile, name: str, device: torch.device) -> Case:
+def _trunk(packed: Packed, name: str, device: torch.device) -> Case:
     tissue, spacing = packed[f"{name}/tissue"], packed[f"{name}/spacing"]
     code = mr_code_of_tissue()[tissue]
-    if not (tissue == 26).any():
-        code[tissue == 25] = Code.WHOLE_SACRUM
+    share = packed[f"{name}/share"]
+    sacrum = None if (tissue == 26).any() else codes_of_sacrum(tissue, spacing)
+    if sacrum is not None:
+        code[sacrum[0]], share[sacrum[0]] = sacrum[1:]
     for cut in packed[f"{name}/cut"]:
         code[(tissue == cut) | (tissue == cut + BODY_OFFSET)] = Code.UNKNOWN
     spine = (code == Code.BODY) | (code == Code.S1)
@@ -113,85 +144,168 @@ def _trunk(packed: np.lib.npyio.NpzFile, name: str, device: torch.device) -> Cas
         torch.from_numpy(spacing).float(),
         torch.from_numpy(np.argwhere(spine)[::499] * spacing).float(),
         torch.from_numpy(code).to(device),
-        torch.from_numpy(packed[f"{name}/share"]).to(device),
+        torch.from_numpy(share).to(device),
         None,
         torch.from_numpy(tissue).to(device),
         whole_trunk=True,
     )
 
 
-class Sampler:
-    """Draws samples of a list of cases: image (1, i, j, k) and target (channels, i, j, k; 255 is unknown)."""
+def own_step(case: Case) -> float:
+    """Distance of the slices of the network in an exam, mm."""
+    step = float(case.spacing[2])
+    return step if step > 1.5 else 2 * step
 
-    def __init__(self, cases: list[Case], device: torch.device) -> None:
+
+def signal(case: Case, place: render.Pose) -> Tensor:
+    """Signal of a real exam at a pose, 0 to 1; it is packed in its own slices, half as many as the codes."""
+    own = replace(
+        place, index=place.index * torch.tensor([1, 1, 0.5]).to(place.index.device, non_blocking=True)
+    )
+    return (render.warp(case.image, own, nearest=False) / LEVELS) ** 2
+
+
+class Sampler:
+    """Draws samples of a list of cases: image (1, i, j, k) and target (channels, i, j, k), uint8.
+
+    A target is the share of a voxel in SURE parts; 255 is unknown.
+    """
+
+    def __init__(self, cases: list[Case], device: torch.device, *, synthetic: bool = False) -> None:
         self.device = device
-        real = [c for c in cases if c.image is not None]
+        real = [] if synthetic else [c for c in cases if c.image is not None]
         self.real = [[c for c in real if c.name.startswith(s)] for s in sorted({c.name[:3] for c in real})]
         self.bodies = [c for c in cases if c.image is None and not c.whole_trunk]
         self.trunks = [c for c in cases if c.whole_trunk]
-        self.targets = torch.from_numpy(mr_targets()).to(device)
+        self.targets = torch.from_numpy(mr_targets()).to(device, non_blocking=True)
+        self.targets[self.targets == 1] = SURE
         self.kind = _kinds()
+        self.ranges: dict[str, Range] = {}
 
-    def draw(self) -> tuple[Tensor, Tensor]:
-        """One sample."""
-        dice = uniform(0, 1)
-        if dice < 0.7:
+    def draw(self, passed: float = 0.0) -> tuple[Tensor, Tensor]:
+        """One sample; `passed` is the share of the training that is over."""
+        late = min(1.0, max(0.0, (passed - CHANGES_AT[0]) / (CHANGES_AT[1] - CHANGES_AT[0])))
+        if self.real and chance(_between(REAL_SHARE, late)):
             case = self._pick(self.real[int(torch.randint(len(self.real), ()))])
+            plain = chance(_between(PLAIN_SHARE, late))
         else:
-            case = self._pick(self.trunks if dice < 0.88 else self.bodies)
-        flips = (chance(0.07), chance(0.07), chance(0.5))
+            case, plain = self._pick(self.trunks if chance(0.65) else self.bodies), False
+        return self._plain(case) if plain else self._changed(case)
+
+    def _plain(self, case: Case) -> tuple[Tensor, Tensor]:
+        """A real exam as it will be read, turned, scaled and bent in the plane of its slices only."""
+        step = own_step(case)
+        centre = self._centre(case, torch.tensor([30.0, 25.0, 8.0]))
+        half = torch.tensor(SHAPE) * torch.tensor([*IN_PLANE_MM, step]) / 2 - torch.tensor([12.0, 8.0, 4.0])
+        whole = torch.tensor(case.code.shape) * case.spacing
+        centre = torch.minimum(
+            torch.maximum(centre, torch.minimum(half, whole / 2)), torch.maximum(whole - half, whole / 2)
+        )
+        if step == float(case.spacing[2]):
+            centre[2] = (torch.round(centre[2] / step - 0.5) + 0.5) * step
+        bend = uniform(0.0, 1.5) if chance(0.5) else 0.0
+        size = uniform(0.88, 1.14)
+        flips = (False, False, chance(0.5))
+        place = render.pose(
+            Lattice(SHAPE, (*IN_PLANE_MM, step)),
+            centre,
+            case.spacing,
+            scale=(size, size * uniform(0.95, 1.05), 1.0),
+            degrees=(0.0, 0.0, uniform(-10, 10)),
+            flips=flips,
+            bend_mm=(bend, bend, 0.0),
+            crush_mm=0.0,
+            device=self.device,
+        )
+        code = render.warp(case.code, place, nearest=True, fill=float(Code.UNKNOWN)).long()
+        image, whole = signal(case, place), self._range(case) if chance(0.6) else None
+        if whole is None and chance(0.6):
+            image = _recoloured(image, rising=1.0)
+        if chance(0.2):
+            image = self._marrow(image, _is_body(code))
+        inside = render.warp(torch.ones_like(case.code), place, nearest=True) > 0.5
+        target = self._target(case, place, code, inside, flips)
+        image = image * render.bias(SHAPE, self.device, uniform(0.0, 0.4))
+        if chance(0.2):
+            image = render.blur(image, (uniform(0, 0.6), uniform(0, 0.6), 0.0))
+        image = self._noisy(image * inside, uniform(0, 0.03))
+        return normalised(image, inside, whole=whole)[None], target
+
+    def _range(self, case: Case) -> Range:
+        """Of the whole exam, by which it is normalised when it is read."""
+        if case.name not in self.ranges:
+            image = (case.image / LEVELS) ** 2
+            self.ranges[case.name] = range_of(image, torch.ones_like(image, dtype=torch.bool))
+        return self.ranges[case.name]
+
+    def _changed(self, case: Case) -> tuple[Tensor, Tensor]:
+        """Any case turned, scaled and bent at will, with another contrast."""
+        flips = (chance(0.1), chance(0.06), chance(0.5))
         place = self._pose(case, flips)
         code = render.warp(case.code, place, nearest=True, fill=float(Code.UNKNOWN)).long()
-        share = render.warp(case.share, place, nearest=False) / 200.0
-        body = (code == Code.BODY) | (code == Code.S1) | (code == Code.MAYBE_S1)
         if case.image is not None:
-            image = self._real(case, place, body)
+            image = self._real(case, place, _is_body(code))
         else:
-            image, code = self._synthetic(case, place, body, code)
+            image, code = self._synthetic(case, place, _is_body(code), code)
         inside = render.warp(torch.ones_like(case.code), place, nearest=True) > 0.5
-        target = self.targets[code].movedim(-1, 0).clone()
-        body = (code == Code.BODY) | (code == Code.S1) | (code == Code.MAYBE_S1)
-        target[CORE] = torch.where(body, (share > CORE_SHARE).to(torch.uint8), target[CORE])
-        upright = 0 if flips[0] or flips[1] else 1
-        target[UPRIGHT] = torch.where(body, upright, IGNORE).to(torch.uint8)
-        target = torch.where(inside, target, IGNORE).to(torch.uint8)
+        target = self._target(case, place, code, inside, flips)
         if chance(0.03):
             image, target = self._nothing(), torch.where(target == IGNORE, target, 0)
             target[UPRIGHT] = IGNORE
         return normalised(self._damaged(image * inside), inside)[None], target
 
+    def _target(
+        self, case: Case, place: render.Pose, code: Tensor, inside: Tensor, flips: tuple[bool, bool, bool]
+    ) -> Tensor:
+        target = self.targets[code].movedim(-1, 0).clone()
+        body = _is_body(code)
+        if case.image is not None:  # the dark cortex of a synthetic body is cut off its codes only
+            part = render.warp(_is_body(case.code).to(torch.uint8), place, nearest=False)
+            part = torch.where(target[BODY] == IGNORE, float(IGNORE), part * SURE)
+            target[BODY] = part.round().to(torch.uint8)
+        share = render.warp(case.share, place, nearest=False) / 200.0
+        core = (share > CORE_SHARE).to(torch.uint8) * SURE
+        target[CORE] = torch.where(body, core, target[CORE])
+        upright = 0 if flips[0] or flips[1] else SURE
+        target[UPRIGHT] = torch.where(body, upright, IGNORE).to(torch.uint8)
+        return torch.where(inside, target, IGNORE).to(torch.uint8)
+
     def _nothing(self) -> Tensor:
         """An image without any anatomy."""
-        cells = tuple(max(3, int(n / uniform(4.0, 30.0))) for n in LATTICE.shape)
-        return render.smooth_noise(LATTICE.shape, cells, self.device)[0].abs()
+        cells = tuple(max(3, int(n / uniform(4.0, 30.0))) for n in SHAPE)
+        return render.smooth_noise(SHAPE, cells, self.device)[0].abs()
 
     def _pick(self, pool: list[Case]) -> Case:
         """A case; each source of real exams is drawn as often as the others."""
         return pool[int(torch.randint(len(pool), ()))]
 
-    def _pose(self, case: Case, flips: tuple[bool, bool, bool]) -> render.Pose:
+    def _centre(self, case: Case, spread: Tensor) -> Tensor:
         centre = case.centres[int(torch.randint(len(case.centres), ()))].clone()
+        return centre + torch.randn(3) * spread
+
+    def _pose(self, case: Case, flips: tuple[bool, bool, bool]) -> render.Pose:
         crush = uniform(1.0, 7.0) if chance(0.15) else 0.0
         spread = torch.tensor([8.0, 8.0, 5.0]) if crush else torch.tensor([30.0, 25.0, 10.0])
-        centre += torch.randn(3) * spread
+        centre = self._centre(case, spread)
         if chance(0.2 if case.whole_trunk else 0.05):
             centre = torch.rand(3) * torch.tensor(case.code.shape) * case.spacing
         scale = uniform(0.55, 0.85) if chance(0.2) else uniform(0.85, 1.2)
         wide = 25.0 if chance(0.2) else 8.0
+        bend = uniform(0.0, 3.0) if chance(0.7) else 0.0
         return render.pose(
-            LATTICE,
+            Lattice(SHAPE, (*IN_PLANE_MM, uniform(*STEPS_MM))),
             centre,
             case.spacing,
-            scale=scale,
+            scale=(scale,) * 3,
             degrees=(uniform(-8, 8), uniform(-8, 8), uniform(-wide, wide)),
             flips=flips,
-            bend_mm=uniform(0.0, 3.0) if chance(0.7) else 0.0,
+            bend_mm=(bend,) * 3,
             crush_mm=crush,
             device=self.device,
         )
 
     def _real(self, case: Case, place: render.Pose, body: Tensor) -> Tensor:
-        image = render.warp(case.image, place, nearest=False) / 255.0
+        image = signal(case, place)
         if chance(0.6):
             image = _recoloured(image)
         return self._marrow(image, body)
@@ -221,17 +335,21 @@ class Sampler:
             ]
         image = render.fill_filler(tissue, means, image, values, len(values))
         image = self._marrow(image, body)
-        bone = (self.kind.to(self.device)[tissue] == MARROW) | body
+        bone = (self.kind.to(self.device, non_blocking=True)[tissue] == MARROW) | body
         if case.whole_trunk:
             cortex = render.rim(bone)
-            code = torch.where(render.rim(body), int(Code.OTHER), code)
+            code = torch.where(render.rim(body) & (code != Code.S1), int(Code.OTHER), code)
         else:
             cortex = render.shell(body)
         if chance(0.85):
             image = torch.where(cortex, image * uniform(0.0, 0.6), image)
         thick = uniform(1.0, 2.2)
         image = render.blur(image.clamp(min=0), (uniform(0.3, 0.9), uniform(0.3, 0.9), 0.0))
-        return render.thick_slices(image, 2, thick, uniform(0.0, 0.3)), code
+        if chance(0.3):
+            return render.thick_slices(image, 2, thick, uniform(0.0, 0.3)), code
+        image = render.blur(image, (0.0, 0.0, uniform(0.0, 0.8)))
+        every = 1 + int(chance(0.8)) + int(chance(0.15))
+        return render.kept_slices(image, every, int(torch.randint(every, ()))), code
 
     def _contrast(self) -> tuple[Tensor, Tensor]:
         if chance(0.65):
@@ -247,7 +365,8 @@ class Sampler:
         is_bone = self.kind == MARROW
         means[is_bone] = marrow[is_bone].clamp(0.02, 1.5)
         means[(self.kind == AIR)] *= 0.3
-        return means.to(self.device), (torch.rand(TISSUES) * 0.1).to(self.device)
+        rough = torch.rand(TISSUES) * 0.1
+        return means.to(self.device, non_blocking=True), rough.to(self.device, non_blocking=True)
 
     def _damaged(self, image: Tensor) -> Tensor:
         shape = tuple(image.shape)
@@ -260,8 +379,12 @@ class Sampler:
             image = image * (1 + torch.randn(shape[2], device=self.device) * 0.08)
         if chance(0.06):
             image = self._metal(image)
+        return self._noisy(image, uniform(0, 0.07))
+
+    def _noisy(self, image: Tensor, share: float) -> Tensor:
+        """With the noise of a magnitude image, as a share of the bright signal."""
         top = image[::4, ::4, ::2].flatten().float().quantile(0.98)
-        noise = torch.randn((2, *shape), device=self.device) * top * (uniform(0, 0.07) ** 1.0)
+        noise = torch.randn((2, *image.shape), device=self.device) * top * share
         return torch.sqrt((image + noise[0]) ** 2 + noise[1] ** 2)
 
     def _metal(self, image: Tensor) -> Tensor:
@@ -275,34 +398,65 @@ class Sampler:
         return torch.where((d > 1) & (d < 1.4), image * uniform(1.0, 2.0), image)
 
 
-def _recoloured(image: Tensor) -> Tensor:
-    """Another contrast by a random curve of the signal, mostly rising."""
+def _between(ends: tuple[float, float], share: float) -> float:
+    return ends[0] + (ends[1] - ends[0]) * share
+
+
+def _is_body(code: Tensor) -> Tensor:
+    return (code == Code.BODY) | (code == Code.S1) | (code == Code.MAYBE_S1)
+
+
+def _recoloured(image: Tensor, *, rising: float = 0.75) -> Tensor:
+    """Another contrast by a random curve of the signal, rising with this probability."""
     top = image[::4, ::4, ::2].flatten().quantile(0.995).clamp(min=0.02)
     x = (image / top).clamp(0, 1.3)
     points = 7
     curve = torch.rand(points)
-    if chance(0.75):
+    if chance(rising):
         curve = curve.sort().values * 0.6 + torch.linspace(0, 1, points) * 0.4
     else:
         curve[0] = uniform(0, 0.1)
-    curve = curve.to(image.device)
+    curve = curve.to(image.device, non_blocking=True)
     gamma = 2.0 ** uniform(-0.8, 0.8)
     place = (x.clamp(0, 1) ** gamma) * (points - 1)
     low = place.floor().clamp(max=points - 2).long()
     return curve[low] + (curve[low + 1] - curve[low]) * (place - low)
 
 
-def normalised(image: Tensor, inside: Tensor, *, jitter: bool = True) -> Tensor:
-    """Square root of the signal between its extremes, mean 0 and deviation 1 where the image is, jittered."""
-    thin = image[::3, ::3, ::2].float()
-    some = torch.where(inside[::3, ::3, ::2], thin, torch.nan).flatten()
+@dataclass(frozen=True)
+class Range:
+    """What an image is normalised with: its extremes, then mean and deviation of the square root between."""
+
+    low: Tensor
+    high: Tensor
+    mean: Tensor
+    deviation: Tensor
+
+
+def range_of(image: Tensor, inside: Tensor) -> Range:
+    """The range of an image where it has values."""
+    some = torch.where(inside, image, torch.nan)[::3, ::3, ::2].flatten().float()
     low, high = some.nanquantile(0.005), some.nanquantile(0.995)
-    x = ((image - low) / (high - low).clamp(min=1e-6)).clamp(0, 1.5).sqrt()
-    x = torch.where(inside, x, 0.0)
+    x = torch.where(inside, _root(image, low, high), 0.0)
     count = inside.sum().clamp(min=1)
     mean = x.sum() / count
     deviation = (((x - mean) ** 2 * inside).sum() / count).sqrt().clamp(min=1e-3)
-    x = (x - mean) / deviation
+    return Range(low, high, mean, deviation)
+
+
+def _root(image: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    return ((image - low) / (high - low).clamp(min=1e-6)).clamp(0, 1.5).sqrt()
+
+
+def normalised(image: Tensor, inside: Tensor, *, jitter: bool = True, whole: Range | None = None) -> Tensor:
+    """Square root of the signal between its extremes, mean 0 and deviation 1 where the image is, jittered.
+
+    With ``whole``, of the range of the exam that the image is a part of.
+    """
+    own = whole or range_of(image, inside)
+    x = torch.where(inside, (_root(image, own.low, own.high) - own.mean) / own.deviation, 0.0)
+    if jitter and chance(0.5):
+        x = torch.where(inside, x, x.min())
     if jitter:
         x = x * uniform(0.85, 1.15) + uniform(-0.2, 0.2)
     return torch.nan_to_num(x)

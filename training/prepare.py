@@ -7,8 +7,10 @@ sets ``totalsegmentator_example`` and ``tptbox_samples`` are never opened here: 
 from __future__ import annotations
 
 import argparse
+import io
 import itertools
 import json
+import lzma
 from pathlib import Path
 
 import nibabel as nib
@@ -17,6 +19,7 @@ from scipy import ndimage
 
 import geometry
 from codes import BODY_OFFSET, BONES, CANAL_TISSUE, DISC_TISSUE, FILLER, SKIN_FAT, Code
+from osteotrace.anatomy.slices import Slices, interpolated_from
 
 # One person, as far as is known: the exams AKa3 to AKs8 and the two of the subject DzZ.
 PERSONS = {
@@ -26,6 +29,9 @@ PERSONS = {
 FOLDS = 5
 S1_LABELLED = frozenset({"VB1_02", "VB1_03", "VB1_06", "VB1_07", "VB1_08", "VB1_10", "VB1_11", "VB1_12"})
 S1_UNSURE = frozenset({"VB1_16"})
+LEVELS = 110  # of the square root of the signal: finer than the noise
+KEPT_MM = (90.0, 80.0, 0.0)  # around the outlined bodies
+VB2_SLICES = Slices(1.5, 2.0)  # made finer in another way, which leaves pairs of slices
 CUT_VERTEBRAE = {"s0327": (44,), "s0328": (35,)}  # at the end of the field of view
 
 
@@ -98,23 +104,45 @@ def tissues_of_bodies(bodies: np.ndarray, spacing: np.ndarray) -> np.ndarray:
 
 
 def mr_case(path: Path, name: str) -> dict[str, np.ndarray]:
-    """One exam of the lumbar set: image where there is one, codes, depth in the body, tissues."""
+    """One exam of the lumbar set: codes, depth in the body, and its own slices or tissues.
+
+    The images were interpolated along the slices. They are packed in the slices that they were taken in, as
+    square roots in LEVELS steps; the codes also between each two slices.
+    """
     values, spacing = oriented(path)
-    bodies = instances_of(values)
-    thin = slice(None, None, 2 if spacing[2] < 1.5 else 1)
-    step = spacing * (1, 1, 2 if spacing[2] < 1.5 else 1)
-    share = geometry.inner_share(bodies, spacing)
-    case = {
-        "code": codes_of_bodies(name, bodies, spacing)[:, :, thin],
-        "share": np.round(share * 200).astype(np.uint8)[:, :, thin],
-        "spacing": step,
-    }
     image = path.with_name(path.name.replace("_vb.", "_mr."))
-    if image != path and image.exists():
-        case["image"] = oriented(image)[0].astype(np.uint8)[:, :, thin]
-    else:
-        case["tissue"] = tissues_of_bodies(bodies, spacing)[:, :, thin]
-    return case
+    if image == path or not image.exists():
+        thin = 2 if spacing[2] < 1.5 else 1
+        bodies = instances_of(values)[:, :, ::thin]
+        step = spacing * (1, 1, thin)
+        return targets(name, bodies, step) | {"tissue": tissues_of_bodies(bodies, step)}
+    box = box_of(values > 0, spacing)
+    signal = oriented(image)[0]
+    own = interpolated_from(signal, 2) or VB2_SLICES
+    at = own.within(signal.shape[2] - 1)
+    fine = at[0] + np.arange(2 * len(at) - 1) * own.step / 2
+    nearest = np.clip(np.floor(fine + 0.5).astype(int), 0, signal.shape[2] - 1)
+    low = np.floor(at + 1e-6).astype(int)
+    part = np.clip(at - low, 0, 1)
+    slices = signal[box][:, :, low] * (1 - part) + signal[box][:, :, low + 1] * part
+    case = targets(name, instances_of(values)[box][:, :, nearest], spacing * (1, 1, own.step / 2))
+    return case | {"image": np.round(np.sqrt(slices / 255.0) * LEVELS).astype(np.uint8)}
+
+
+def targets(name: str, bodies: np.ndarray, spacing: np.ndarray) -> dict[str, np.ndarray]:
+    """Codes, depth in the body (200 is deepest) and spacing of one exam."""
+    share = np.round(geometry.inner_share(bodies, spacing) * 200).astype(np.uint8)
+    return {"code": codes_of_bodies(name, bodies, spacing), "share": share, "spacing": spacing}
+
+
+def box_of(bodies: np.ndarray, spacing: np.ndarray) -> tuple[slice, ...]:
+    """Where an exam is worth keeping: the spine and what lies around it, all slices."""
+    points = np.argwhere(bodies)
+    low, high = points.min(axis=0), points.max(axis=0)
+    reach = np.round(np.array(KEPT_MM) / spacing).astype(int)
+    start = np.maximum(0, low - reach)
+    stop = high + reach + 1
+    return (slice(start[0], stop[0]), slice(start[1], stop[1]), slice(None))
 
 
 def outline(labels: np.ndarray, spacing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -161,7 +189,9 @@ def skeleton_case(folder: Path, name: str) -> dict[str, np.ndarray]:
     return case
 
 
-def trunk_case(labels: np.ndarray, spacing: np.ndarray, cut: tuple[int, ...]) -> dict[str, np.ndarray]:
+def trunk_case(
+    labels: np.ndarray, spacing: np.ndarray, cut: tuple[int, ...], *, depth: bool = True
+) -> dict[str, np.ndarray]:
     """A label map of the trunk: bodies split off, discs and canal added, the trunk filled."""
     tissue, numbered = labels.copy(), np.zeros_like(labels)
     canal = np.argwhere((labels == 79) | (labels == CANAL_TISSUE)) * spacing
@@ -190,8 +220,8 @@ def trunk_case(labels: np.ndarray, spacing: np.ndarray, cut: tuple[int, ...]) ->
     tissue[(tissue == 0) & inside] = FILLER
     tissue[(tissue == 0) & fat] = SKIN_FAT
     share = np.round(geometry.inner_share(numbered, spacing) * 200).astype(np.uint8)
-    depth = depth_in_bone(tissue, spacing)
-    return {"tissue": tissue, "share": share, "spacing": spacing, "cut": np.array(cut), "depth": depth}
+    case = {"tissue": tissue, "share": share, "spacing": spacing, "cut": np.array(cut)}
+    return case | {"depth": depth_in_bone(tissue, spacing)} if depth else case
 
 
 def split_by_person(names: list[str], seed: int) -> dict[str, int]:
@@ -208,7 +238,7 @@ def split_by_person(names: list[str], seed: int) -> dict[str, int]:
 
 
 def main() -> None:
-    """Write mr.npz, ct.npz and split.json."""
+    """Write what the tasks need."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
@@ -218,13 +248,14 @@ def main() -> None:
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     if given.only != "ct":
+        pack_trunks(given.data / "ct_totalsegmentator_subjects", given.phantoms, given.out)
         pack_mr(given.data / "mr_lumbar_fastcleverseg", given.out, given.seed)
     if given.only != "mr":
         pack_ct(given.data / "ct_totalsegmentator_subjects", given.phantoms, given.out)
 
 
 def pack_mr(lumbar: Path, out: Path, seed: int) -> None:
-    """Write mr.npz and split.json."""
+    """Write mr.npz.xz and split.json."""
     packed: dict[str, np.ndarray] = {}
     with_image = []
     for path in sorted(lumbar.rglob("*_vb*.nii.gz")):
@@ -233,9 +264,35 @@ def pack_mr(lumbar: Path, out: Path, seed: int) -> None:
         if "image" in case:
             with_image.append(name)
         packed |= {f"{name}/{key}": value for key, value in case.items()}
-    np.savez_compressed(out / "mr.npz", **packed)
+    save(out / "mr.npz.xz", packed)
     split = split_by_person(with_image, seed)
     (out / "split.json").write_text(json.dumps({"seed": seed, "fold_of": split}, indent=1))
+
+
+def save(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write arrays tightly: images as steps along their first axis."""
+    packed = {
+        f"{key}_steps" if key.endswith("/image") else key: np.diff(value, axis=0, prepend=np.uint8(0))
+        if key.endswith("/image")
+        else value
+        for key, value in arrays.items()
+    }
+    buffer = io.BytesIO()
+    np.savez(buffer, **packed)
+    path.write_bytes(lzma.compress(buffer.getvalue(), preset=3))
+
+
+def pack_trunks(folder: Path, phantoms: Path | None, out: Path) -> None:
+    """Write trunks.npz.xz: label maps of trunks for synthetic contrast."""
+    packed: dict[str, np.ndarray] = {}
+    maps = {n: (*oriented(folder / f"{n}_labels117.nii.gz"), cut) for n, cut in CUT_VERTEBRAE.items()}
+    for path in sorted(phantoms.glob("phantom_*.npz")) if phantoms else []:
+        phantom = np.load(path)
+        maps[path.stem] = (phantom["labels"], np.full(3, float(phantom["step"])), ())
+    for name, (labels, spacing, cut) in maps.items():
+        case = trunk_case(labels.astype(np.uint8), spacing, cut, depth=False)
+        packed |= {f"{name}/{key}": value for key, value in case.items()}
+    save(out / "trunks.npz.xz", packed)
 
 
 def pack_ct(folder: Path, phantoms: Path | None, out: Path) -> None:

@@ -68,10 +68,10 @@ def pose(
     centre_mm: Tensor,
     source_spacing: Tensor,
     *,
-    scale: float,
+    scale: float | tuple[float, float, float],
     degrees: tuple[float, float, float],
     flips: tuple[bool, bool, bool],
-    bend_mm: float,
+    bend_mm: float | tuple[float, float, float],
     crush_mm: float,
     device: torch.device,
 ) -> Pose:
@@ -81,36 +81,41 @@ def pose(
     ----------
     centre_mm : Tensor, shape (3,)
         Middle of the sample, mm from the first voxel of the source.
+    scale, bend_mm : float or tuple of float
+        The same along all axes of the sample, or one for each.
     degrees : tuple of float
         About the axes inferior, posterior, left.
     crush_mm : float
         How much a body at the middle loses in height.
     """
     signs = torch.tensor([-1.0 if f else 1.0 for f in flips])
-    linear = (_turn(tuple(math.radians(d) for d in degrees)) @ torch.diag(signs) / scale).to(device)
+    signs = signs / torch.tensor(scale)
+    bend = torch.tensor(bend_mm).to(device, non_blocking=True)
+    turned = _turn(tuple(math.radians(d) for d in degrees)) @ torch.diag(signs)
+    linear = turned.to(device, non_blocking=True)
     axes = [
         (torch.arange(n, device=device) - (n - 1) / 2) * s
         for n, s in zip(lattice.shape, lattice.spacing, strict=True)
     ]
     points = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
-    if bend_mm > 0:
+    if bend_mm and bend_mm != (0.0, 0.0, 0.0):
         cells = tuple(
             max(3, round(n * s / 35.0) + 2) for n, s in zip(lattice.shape, lattice.spacing, strict=True)
         )
-        bend = smooth_noise(lattice.shape, cells, device, 3)
-        points = points + bend.movedim(0, -1) * bend_mm
+        waves = smooth_noise(lattice.shape, cells, device, 3)
+        points = points + waves.movedim(0, -1) * bend
     if crush_mm != 0:
         near = torch.exp(-(points**2).sum(-1) / (2 * 13.0**2))
         wedge = 1.0 - points[..., 1] / 20.0
         points = points.clone()
         points[..., 0] += crush_mm * torch.tanh(points[..., 0] / 6.0) * near * wedge.clamp(0, 2)
-    source = points @ linear.T + centre_mm.to(device)
-    return Pose(source / source_spacing.to(device), linear)
+    source = points @ linear.T + centre_mm.to(device, non_blocking=True)
+    return Pose(source / source_spacing.to(device, non_blocking=True), linear)
 
 
 def warp(volume: Tensor, place: Pose, *, nearest: bool, fill: float = 0.0) -> Tensor:
     """Values of a source volume (i, j, k) at a pose; shape of the sample, float32."""
-    sizes = torch.tensor(volume.shape, device=volume.device, dtype=torch.float32)
+    sizes = torch.tensor(volume.shape, dtype=torch.float32).to(volume.device, non_blocking=True)
     grid = (2 * place.index / (sizes - 1) - 1).flip(-1)[None]
     values = volume[None, None].float() - fill
     mode = "nearest" if nearest else "bilinear"
@@ -144,6 +149,16 @@ def thick_slices(image: Tensor, axis: int, ratio: float, gap: float) -> Tensor:
     flat = slices.reshape(1, -1, count)
     wide = F.interpolate(flat, size=size, mode="linear" if chance(0.7) else "nearest")
     return wide.reshape(soft.shape).movedim(-1, axis)
+
+
+def kept_slices(image: Tensor, every: int, first: int) -> Tensor:
+    """An image of which only every so many slices were taken, and those between interpolated linearly."""
+    size = image.shape[2]
+    at = torch.arange(size, device=image.device)
+    low = torch.div(at - first, every, rounding_mode="floor").clamp(0, (size - 1 - first) // every)
+    high = (low + 1).clamp(max=(size - 1 - first) // every)
+    share = ((at - first - low * every) / every).clamp(0, 1)
+    return image[:, :, low * every + first] * (1 - share) + image[:, :, high * every + first] * share
 
 
 def bias(shape: tuple[int, int, int], device: torch.device, strength: float) -> Tensor:
@@ -203,6 +218,7 @@ __all__ = [
     "blur",
     "chance",
     "fill_filler",
+    "kept_slices",
     "mottled",
     "pose",
     "rim",

@@ -1,9 +1,10 @@
 """Train the networks: ``train.py mr PACK OUT --minutes 40`` or ``train.py ct ...``. Needs torch.
 
-MR: one network per fold of persons (for the figures) and one on all exams (shipped), side by side:
-``--networks``. CT: one network, ``all``. The learning rate follows the share of the time that has passed.
-With ``--start DIR`` the weights of an earlier run are the first ones; with ``--resumable`` a run can be
-stopped and goes on from its folder.
+MR: ``--networks`` names those that one process trains: ``base`` sees label maps only, no exam of any person;
+``0`` to ``4`` (one per fold of persons, for the figures) and ``all`` (shipped) begin with its weights where
+``--after base`` says so. CT: one network, ``all``. The learning rate follows the share of the time that has
+passed. With ``--start DIR`` the weights of an earlier run are the first ones; with ``--resumable`` a run can
+be stopped and goes on from its folder.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,8 +29,11 @@ from codes import CT_CHANNELS, CT_CLASSES, IGNORE, MR_CHANNELS
 from held_out import write_maps
 from unet import CT_STRIDES, CT_WIDTHS, MR_STRIDES, MR_WIDTHS, UNet
 
-MR_WEIGHTS = (3.0, 1.5, 1.0, 0.5, 0.7, 0.7, 0.5, 0.5, 0.5)
+MR_WEIGHTS = (4.0, 1.5, 0.8, 0.6, 0.7, 0.7, 0.6, 0.5, 0.3)
+UPSIDE_DOWN = 6.0  # weight of a body that does not stand upright, which few do
 AVERAGE = 0.995
+POOLED = 384  # samples that are kept and drawn again
+FIRST = 24  # samples before the first step
 
 
 @dataclass
@@ -38,7 +43,7 @@ class Run:
     Attributes
     ----------
     loss : callable
-        Draws samples and gives the loss of a network on them.
+        Draws samples, for a share of the training that is over, and gives the loss of a network on them.
     mean : dict
         Weights averaged over the last steps: what is kept.
     """
@@ -46,29 +51,60 @@ class Run:
     name: str
     channels: tuple[str, ...]
     net: UNet
-    loss: Callable[[UNet, int, bool], Tensor]
+    loss: Callable[[UNet, int, bool, float], Tensor]
     mean: dict[str, Tensor]
     optimizer: torch.optim.Optimizer
     held_out: list[mr_samples.Case]
     steps: int = 0
 
 
-def mr_loss(net: UNet, sampler: mr_samples.Sampler, batch: int, amp: bool) -> Tensor:
+class Pool:
+    """Samples that are drawn again: each step adds a new one and takes some of all.
+
+    Making a sample takes as long as a step; a network sees each about as often as its batch is large.
+    """
+
+    def __init__(self, draw: Callable[[float], tuple[Tensor, Tensor]], size: int = POOLED) -> None:
+        self.draw, self.size, self.added = draw, size, 0
+        self.images = self.targets = torch.empty(0)
+
+    def batch(self, n: int, passed: float) -> tuple[Tensor, Tensor]:
+        """`n` images and their targets."""
+        for _ in range(1 if self.added else min(FIRST, self.size)):
+            self._add(passed)
+        filled = min(self.added, self.size)
+        chosen = [(self.added - 1) % self.size, *torch.randint(filled, (n - 1,)).tolist()]
+        return (
+            torch.stack([self.images[c] for c in chosen]),
+            torch.stack([self.targets[c] for c in chosen]),
+        )
+
+    def _add(self, passed: float) -> None:
+        image, target = self.draw(passed)
+        if not self.added:
+            self.images = torch.zeros((self.size, *image.shape), dtype=torch.float32, device=image.device)
+            self.targets = torch.zeros((self.size, *target.shape), dtype=torch.uint8, device=image.device)
+        place = self.added % self.size
+        self.images[place], self.targets[place] = image, target
+        self.added += 1
+
+
+def mr_loss(net: UNet, pool: Pool, batch: int, amp: bool, passed: float) -> Tensor:
     """Cross entropy and overlap of each channel over the voxels that are known."""
-    samples = [sampler.draw() for _ in range(batch)]
-    target = torch.stack([s[1] for s in samples])
-    logits = _logits(net, [s[0] for s in samples], amp)
-    weights = torch.tensor(MR_WEIGHTS, device=logits.device)
+    images, target = pool.batch(batch, passed)
+    logits = _logits(net, images, amp)
+    weights = torch.tensor(MR_WEIGHTS).to(logits.device, non_blocking=True)
     known = (target != IGNORE).float()
-    truth = (target == 1).float()
+    truth = target.float() / mr_samples.SURE * known
     entropy = F.binary_cross_entropy_with_logits(logits, truth, reduction="none") * known
+    down = entropy[:, mr_samples.UPRIGHT] * (truth[:, mr_samples.UPRIGHT] < 0.5)
     dims = (0, 2, 3, 4)
     seen = known.sum(dims)
-    overlap = _overlap(logits.sigmoid() * known, truth * known)
+    overlap = _overlap(logits.sigmoid() * known, truth)
     dice = (1 - overlap) * (truth.sum(dims) > 50)
-    return (
-        (entropy.sum(dims) / seen.clamp(min=1) * 2 + 0.5 * dice) * weights * (seen > 0)
-    ).sum() / weights.sum()
+    total = entropy.sum(dims)
+    total[mr_samples.UPRIGHT] += (UPSIDE_DOWN - 1) * down.sum()
+    return ((total / seen.clamp(min=1) * 2 + 0.5 * dice) * weights * (seen > 0)).sum() / weights.sum()
 
 
 def ct_loss(net: UNet, sampler: ct_samples.Sampler, batch: int, amp: bool) -> Tensor:
@@ -76,7 +112,7 @@ def ct_loss(net: UNet, sampler: ct_samples.Sampler, batch: int, amp: bool) -> Te
     samples = [sampler.draw() for _ in range(batch)]
     known = [s[1] for s in samples]
     classes = torch.stack([t.classes for t in known])
-    logits = _logits(net, [s[0] for s in samples], amp)
+    logits = _logits(net, torch.stack([s[0] for s in samples]), amp)
     n = len(CT_CLASSES)
     weights = torch.tensor([0.5, 2, 2, *[1] * (n - 3)], device=logits.device)
     entropy = F.cross_entropy(logits[:, :n], classes, weight=weights, ignore_index=IGNORE)
@@ -101,10 +137,10 @@ def ct_loss(net: UNet, sampler: ct_samples.Sampler, batch: int, amp: bool) -> Te
     return total + 0.3 * (error.clamp(max=6.0) * vertebra).sum() / vertebra.sum().clamp(min=1)
 
 
-def _logits(net: UNet, images: list[Tensor], amp: bool) -> Tensor:
-    batch = torch.stack(images)
-    with torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=amp):
-        return net(batch).float()
+def _logits(net: UNet, images: Tensor, amp: bool) -> Tensor:
+    order = torch.channels_last_3d if net.last else torch.contiguous_format
+    with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=amp):
+        return net(images.contiguous(memory_format=order)).float()
 
 
 def _overlap(share: Tensor, truth: Tensor) -> Tensor:
@@ -113,11 +149,11 @@ def _overlap(share: Tensor, truth: Tensor) -> Tensor:
     return 2 * (share * truth).sum(dims) / (share.sum(dims) + truth.sum(dims)).clamp(min=1)
 
 
-def step(run: Run, batch: int, rate: float, amp: bool) -> Tensor:
-    """One step of one network."""
+def step(run: Run, batch: int, rate: float, amp: bool, passed: float) -> Tensor:
+    """One step of one network, after a share of the training."""
     for group in run.optimizer.param_groups:
         group["lr"] = rate
-    loss = run.loss(run.net, batch, amp)
+    loss = run.loss(run.net, batch, amp, passed)
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(run.net.parameters(), 1.0)
@@ -140,7 +176,9 @@ def rate_at(share: float, highest: float) -> float:
 def save(run: Run, out: Path, *, whole: bool) -> None:
     """Write the averaged weights as float16, and for going on later all else."""
     weights = {n: t.half().cpu() for n, t in run.mean.items()}
-    torch.save({"weights": weights, "steps": run.steps, "channels": run.channels}, out / f"{run.name}.pt")
+    part = out / f"{run.name}.part"
+    torch.save({"weights": weights, "steps": run.steps, "channels": run.channels}, part)
+    part.rename(out / f"{run.name}.pt")  # others wait for it
     if whole:
         state = {"net": run.net.state_dict(), "optimizer": run.optimizer.state_dict(), "mean": run.mean}
         torch.save(state | {"steps": run.steps}, out / f"{run.name}.resume.pt")
@@ -154,37 +192,67 @@ def start_from(run: Run, given: argparse.Namespace, device: torch.device) -> Non
         run.net.load_state_dict(state["net"])
         run.optimizer.load_state_dict(state["optimizer"])
         run.mean, run.steps = state["mean"], state["steps"]
-    elif given.start is not None and (given.start / f"{run.name}.pt").exists():
-        saved = torch.load(given.start / f"{run.name}.pt", map_location=device, weights_only=True)
+        return
+    first = (
+        given.out / f"mr_{given.after}.pt" if given.after else (given.start or given.out) / f"{run.name}.pt"
+    )
+    while given.after and not first.exists():
+        time.sleep(0.2)
+    if given.after or (given.start is not None and first.exists()):
+        saved = torch.load(first, map_location=device, weights_only=True)
         run.net.load_state_dict({n: t.float() for n, t in saved["weights"].items()})
         run.mean = {n: p.detach().clone() for n, p in run.net.named_parameters()}
-        run.steps = saved["steps"]
+        run.steps = 0 if given.after else saved["steps"]
 
 
 def runs_of(given: argparse.Namespace, device: torch.device) -> list[Run]:
     """The networks that are asked for, with their samples."""
     if given.task == "mr":
-        cases = mr_samples.load(np.load(given.pack / "mr.npz"), np.load(given.pack / "ct.npz"), device)
+        cases = mr_samples.load(given.pack, device)
         fold_of = json.loads((given.pack / "split.json").read_text())["fold_of"]
         return [_mr_run(name, cases, fold_of, device) for name in given.networks]
     sampler = ct_samples.Sampler(ct_samples.load(np.load(given.pack / "ct.npz"), device), device)
     net = UNet(len(CT_CHANNELS), CT_STRIDES, CT_WIDTHS).to(device)
-    return [_run("ct_all", CT_CHANNELS, net, lambda n, batch, amp: ct_loss(n, sampler, batch, amp))]
+    return [_run("ct_all", CT_CHANNELS, net, lambda n, batch, amp, _: ct_loss(n, sampler, batch, amp))]
 
 
 def _mr_run(name: str, cases: list[mr_samples.Case], fold_of: dict[str, int], device: torch.device) -> Run:
-    known = [c for c in cases if name == "all" or fold_of.get(c.name) != int(name)]
-    sampler = mr_samples.Sampler(known, device)
+    fold = int(name) if name.isdigit() else None
+    known = [c for c in cases if fold is None or fold_of.get(c.name) != fold]
+    sampler = mr_samples.Sampler(known, device, synthetic=name == "base")
+    pool = Pool(sampler.draw, POOLED if device.type == "cuda" else FIRST)
     net = UNet(len(MR_CHANNELS), MR_STRIDES, MR_WIDTHS).to(device)
-    run = _run(f"mr_{name}", MR_CHANNELS, net, lambda n, batch, amp: mr_loss(n, sampler, batch, amp))
-    run.held_out = [c for c in cases if name != "all" and fold_of.get(c.name) == int(name)]
+    run = _run(f"mr_{name}", MR_CHANNELS, net, lambda *rest: mr_loss(rest[0], pool, *rest[1:]))
+    run.held_out = [c for c in cases if fold is not None and fold_of.get(c.name) == fold]
     return run
 
 
-def _run(name: str, channels: tuple[str, ...], net: UNet, loss: Callable[[UNet, int, bool], Tensor]) -> Run:
+def _run(
+    name: str, channels: tuple[str, ...], net: UNet, loss: Callable[[UNet, int, bool, float], Tensor]
+) -> Run:
     optimizer = torch.optim.AdamW(net.parameters(), weight_decay=1e-4)
     mean = {n: p.detach().clone() for n, p in net.named_parameters()}
     return Run(name, channels, net, loss, mean, optimizer, [])
+
+
+def channels_last_is_faster(run: Run, batch: int) -> bool:
+    """Which order of the voxels in memory this device is faster with, from some steps; nothing is learnt."""
+    seconds = []
+    for last in (False, True):
+        try:
+            run.net.lay_out(last=last)
+            for number in range(10):
+                if number == 4:
+                    torch.cuda.synchronize()
+                    start = time.perf_counter()
+                run.loss(run.net, batch, True, 0.0).backward()
+            torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - start)
+        except RuntimeError:
+            seconds.append(math.inf)
+    run.optimizer.zero_grad(set_to_none=True)
+    sys.stderr.write(f"{run.name}: {seconds[0] / 6:.4f} s a step, channels last {seconds[1] / 6:.4f} s\n")
+    return seconds[1] < seconds[0]
 
 
 def train(runs: list[Run], given: argparse.Namespace, amp: bool) -> None:
@@ -192,14 +260,15 @@ def train(runs: list[Run], given: argparse.Namespace, amp: bool) -> None:
     start = last_saved = time.monotonic()
     limit = given.minutes * 60
     lines: list[dict[str, object]] = []
+    names = "-".join(run.name for run in runs)
     while (passed := time.monotonic() - start) < limit:
         rate = rate_at(passed / limit, given.rate)
-        losses = {run.name: step(run, given.batch, rate, amp) for run in runs}
+        over = given.begin + (1 - given.begin) * passed / limit
+        losses = {run.name: step(run, given.batch, rate, amp, over) for run in runs}
         if runs[0].steps % given.log == 0:
             shown = {name: round(float(value), 4) for name, value in losses.items()}
             lines.append({"s": round(passed, 1), "steps": runs[0].steps, "loss": shown})
-            name = "-".join(run.name for run in runs)
-            (given.out / f"{name}.json").write_text(json.dumps(lines, indent=0))
+            (given.out / f"{names}.json").write_text(json.dumps(lines, indent=0))
         if given.resumable and time.monotonic() - last_saved > 300:
             last_saved = time.monotonic()
             for run in runs:
@@ -221,6 +290,8 @@ def main() -> None:
     parser.add_argument("--log", type=int, default=50)
     parser.add_argument("--seed", type=int, default=4)
     parser.add_argument("--networks", nargs="+", default=["0", "1", "2", "3", "4", "all"])
+    parser.add_argument("--begin", type=float, default=0.0, help="share of the course of samples to begin at")
+    parser.add_argument("--after", help="wait for the weights of this network in OUT, and begin with them")
     parser.add_argument("--start", type=Path, help="folder with weights of an earlier run")
     parser.add_argument("--maps", action="store_true", help="write the answers of the folds on their exams")
     parser.add_argument("--resumable", action="store_true", help="keep optimiser states, to go on later")
@@ -231,10 +302,16 @@ def main() -> None:
     torch.backends.cudnn.allow_tf32 = True
     given.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(given.seed)
+    if device.type == "cuda":
+        torch.set_num_threads(2)
     runs = runs_of(given, device)
+    amp = device.type == "cuda"
+    if given.task == "mr" and amp:
+        last = channels_last_is_faster(runs[0], given.batch)
+        for run in runs:
+            run.net.lay_out(last=last)
     for run in runs:
         start_from(run, given, device)
-    amp = device.type == "cuda"
     train(runs, given, amp)
     for run in runs:
         if given.maps and run.held_out:

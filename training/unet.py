@@ -43,6 +43,9 @@ def repeat(x: Tensor, stride: tuple[int, int, int]) -> Tensor:
     """Nearest-neighbour upsampling by copying: many times faster on a CPU than a resize operator."""
     n, c, i, j, k = x.shape
     a, b, d = stride
+    if c > 1 and x.is_contiguous(memory_format=torch.channels_last_3d):
+        x = x.permute(0, 2, 3, 4, 1).reshape(n, i, 1, j, 1, k, 1, c).expand(n, i, a, j, b, k, d, c)
+        return x.reshape(n, i * a, j * b, k * d, c).permute(0, 4, 1, 2, 3)
     x = x.reshape(n, c, i, 1, j, 1, k, 1).expand(n, c, i, a, j, b, k, d)
     return x.reshape(n, c, i * a, j * b, k * d)
 
@@ -66,6 +69,7 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         self.strides = strides
+        self.last = False
         kernels = [(3, 3, 1 if strides[0][2] == 1 else 3)] + [(3, 3, 3)] * (len(widths) - 1)
         self.down = nn.ModuleList(
             _block(given, wanted, kernel)
@@ -79,6 +83,11 @@ class UNet(nn.Module):
             _block(2 * w, w, kernel) for w, kernel in zip(widths[:-1], kernels[:-1], strict=True)
         )
         self.head = nn.Conv3d(widths[0], outputs, 1)
+
+    def lay_out(self, *, last: bool) -> None:
+        """Keep weights, and take images, with the channels last in memory or first."""
+        self.last = last
+        self.to(memory_format=torch.channels_last_3d if last else torch.contiguous_format)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits, shape (n, outputs, i, j, k), of images of shape (n, 1, i, j, k)."""

@@ -3,8 +3,10 @@ import pytest
 
 from anatomy.fake_network import SHAPE, box, canonical, mr_volume, network_with, spine
 from osteotrace.anatomy import mr, segment
+from osteotrace.anatomy.mr_structures import CANAL, DISC
 from osteotrace.anatomy.row import longest_row
-from osteotrace.anatomy.segment import CANAL, DISC, segment_mr
+from osteotrace.anatomy.segment import segment_mr
+from osteotrace.anatomy.settings import packaged_settings
 from osteotrace.model.values import Modality
 from osteotrace.space import Grid
 
@@ -151,11 +153,11 @@ def test_other_modalities_are_not_searched():
     [(canonical((64, 64, 20), (1.0, 1.0, 4.0)), True), (axial(40, 1.0), True), (axial(40, 6.0), False)],
 )
 def test_thick_slices_have_to_be_sagittal(grid, sagittal):
-    assert mr.slices_are_sagittal(grid) is sagittal
+    assert mr.slices_are_sagittal(grid, packaged_settings()) is sagittal
 
 
 def test_an_empty_row():
-    assert longest_row(np.zeros((4, 4, 4), np.int32), canonical((4, 4, 4))) == []
+    assert longest_row(np.zeros((4, 4, 4), np.int32), canonical((4, 4, 4)), packaged_settings()) == []
 
 
 def test_a_body_much_taller_than_the_others_is_doubted_by_name():

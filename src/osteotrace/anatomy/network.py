@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -174,9 +175,10 @@ def probabilities(network: Network, image: NDArray[np.float32], tiles: TileSetti
 
 def raw_answer(network: Network, image: NDArray[np.float32], tiles: TileSettings) -> NDArray[np.float32]:
     """Answer of each channel before any squashing; float32, shape (channels, i, j, k)."""
+    largest = zip(image.shape, tiles.shape, tiles.overlap, tiles.multiple, strict=True)
+    shape = [_even(n, size, shared, multiple) for n, size, shared, multiple in largest]
     starts = [
-        _starts(n, size, shared)
-        for n, size, shared in zip(image.shape, tiles.shape, tiles.overlap, strict=True)
+        _starts(n, size, shared) for n, size, shared in zip(image.shape, shape, tiles.overlap, strict=True)
     ]
     places = list(itertools.product(*starts))
     if len(places) == 1:
@@ -184,14 +186,20 @@ def raw_answer(network: Network, image: NDArray[np.float32], tiles: TileSettings
     total = np.zeros((len(network.channels), *image.shape), np.float32)
     weight = np.zeros(image.shape, np.float32)
     for place in places:
-        box = tuple(
-            slice(s, min(s + size, n)) for s, size, n in zip(place, tiles.shape, image.shape, strict=True)
-        )
+        box = tuple(slice(s, min(s + size, n)) for s, size, n in zip(place, shape, image.shape, strict=True))
         share = _taper(image[box].shape, tiles.overlap)
         total[(slice(None), *box)] += _answer(network, image[box], tiles.multiple) * share
         weight[box] += share
     total /= weight
     return total
+
+
+def _even(n: int, size: int, shared: int, multiple: int) -> int:
+    """Smallest tile with which as few tiles as with the largest one, `size`, cover `n` voxels."""
+    if n <= size:
+        return n
+    count = 1 + math.ceil((n - size) / (size - shared))
+    return min(size, multiple * math.ceil((n + (count - 1) * shared) / count / multiple))
 
 
 def _starts(n: int, size: int, shared: int) -> list[int]:

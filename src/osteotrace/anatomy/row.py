@@ -6,14 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from osteotrace.anatomy.settings import MrSettings
 from osteotrace.space import FloatArray, Grid
 
-_NEAREST_MM, _FARTHEST_MM = 8.0, 80.0  # of the centres of neighbours; a missed body doubles their distance
-_STEEPEST = 0.35  # share of a step that must go down the lattice; S1 lies well behind L5
-_SIDEWAYS = 0.5  # share of a step that may go to the side
 
-
-def longest_row(bodies: NDArray[np.int32], lattice: Grid) -> list[int]:
+def longest_row(bodies: NDArray[np.int32], lattice: Grid, settings: MrSettings) -> list[int]:
     """Labels of the bodies that stand in one row, from head to tail.
 
     Of all rows in which each body lies below the one before, neither too near nor too far nor to its side,
@@ -26,7 +23,7 @@ def longest_row(bodies: NDArray[np.int32], lattice: Grid) -> list[int]:
     volumes = np.bincount(bodies.ravel())[labels].astype(float)
     order = np.argsort(centres[:, 0])
     centres, volumes = centres[order], volumes[order]
-    follows = _follows(centres)
+    follows = _follows(centres, settings)
     best, before = volumes.copy(), np.full(len(labels), -1)
     for lower in range(len(labels)):
         for upper in range(lower):
@@ -38,12 +35,12 @@ def longest_row(bodies: NDArray[np.int32], lattice: Grid) -> list[int]:
     return [labels[order[n]] for n in reversed(row)]
 
 
-def _follows(centres: FloatArray) -> NDArray[np.bool_]:
+def _follows(centres: FloatArray, settings: MrSettings) -> NDArray[np.bool_]:
     """Whether the second body (column) can be the next below the first (row); centres in mm."""
     step = centres[None] - centres[:, None]
     length = np.linalg.norm(step, axis=-1)
     length[length == 0] = np.inf
-    near = (length > _NEAREST_MM) & (length < _FARTHEST_MM)
-    down = step[..., 0] > _STEEPEST * length
-    straight = np.abs(step[..., 2]) < _SIDEWAYS * length
+    near = (length > settings.row_nearest_mm) & (length < settings.row_farthest_mm)
+    down = step[..., 0] > settings.row_down_share * length
+    straight = np.abs(step[..., 2]) < settings.row_side_share * length
     return np.asarray(near & down & straight)

@@ -8,21 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from osteotrace.anatomy import body_shape, ct, mr
+from osteotrace.anatomy import body_shape, ct, mr, mr_structures
 from osteotrace.anatomy.network import Network, load_network
-from osteotrace.model.anatomy import Anatomy, Bone, Outlined
+from osteotrace.anatomy.settings import MrSettings, packaged_settings
+from osteotrace.model.anatomy import Anatomy, Bone
 from osteotrace.model.imaging import Volume
 from osteotrace.model.problem import Problem
 from osteotrace.model.values import Modality, Severity
-from osteotrace.space import FloatArray, Grid, resample
+from osteotrace.space import Grid
 
-DISC, CANAL = 201, 202  # labels of the structures; bones count from 1
-
-_FEWEST_VOXELS = 5  # along any axis
-_THINNEST_MM = 15.0  # less than this across cannot hold a vertebral body
-_REACH_MM = 14.0  # of a disc from its two bodies
-_TALL = 1.45  # height over the usual one from which on a body may be two
-_DOUBT = 0.3  # factor of the confidence of such a body
 _MOST_VOXELS = 2**24  # of a CT whose labels are written on its own lattice
 
 
@@ -42,45 +36,47 @@ def segment(volume: Volume) -> Anatomy:
     modality = volume.series.modality
     if modality not in (Modality.MR, Modality.CT):
         return _nothing(volume, "not-searched", f"no network reads {modality}", "MR or CT")
-    refusal = _unfit(volume.grid, sagittal=modality is Modality.MR)
+    refusal = _unfit(volume.grid, packaged_settings(), sagittal=modality is Modality.MR)
     if refusal is not None:
         return _nothing(volume, *refusal)
     network = load_network("mr")
     return segment_mr(volume, network) if modality is Modality.MR else segment_ct(volume, network)
 
 
-def segment_mr(volume: Volume, network: Network) -> Anatomy:
+def segment_mr(volume: Volume, network: Network, settings: MrSettings | None = None) -> Anatomy:
     """As :func:`segment`, for MR and with a given network."""
+    settings = settings or packaged_settings()
     values = np.asarray(volume.values)
     if not np.isfinite(values).all() or float(np.ptp(values)) == 0.0:
         return _nothing(volume, "no-spine-found", "the image is empty or holds no numbers", "an MR signal")
-    found = mr.find_bodies(values, volume.grid, network)
-    refusal = _no_spine(found, network)
+    found = mr.find_bodies(values, volume.grid, network, settings)
+    refusal = _no_spine(found, network, settings)
     if refusal is not None:
         return _nothing(volume, *refusal, _made_by(network))
-    labels = mr.bodies_on(found, network, volume.grid)
-    return _anatomy(volume, network, found, labels, volume.grid)
+    labels = mr.bodies_on(found, network, volume.grid, settings)
+    return _anatomy(volume, network, found, labels, volume.grid, settings)
 
 
 def segment_ct(volume: Volume, network: Network) -> Anatomy:
     """As :func:`segment`, for CT and with a given network."""
+    settings = packaged_settings()
     values = np.asarray(volume.values)
     found = ct.find_bodies(values, volume.grid, network) if np.isfinite(values).all() else None
     if found is None:
         return _nothing(volume, "no-spine-found", "the image holds hardly any bone", "HU of a trunk")
-    refusal = _no_spine(found, network)
+    refusal = _no_spine(found, network, settings)
     if refusal is not None:
         return _nothing(volume, *refusal, _made_by(network))
     whole = ct.whole_vertebrae(found, network, values, volume.grid)
     grid = volume.grid if values.size <= _MOST_VOXELS else found.lattice
-    return _anatomy(volume, network, found, ct.on_grid(whole, found.lattice, grid), grid)
+    return _anatomy(volume, network, found, ct.on_grid(whole, found.lattice, grid), grid, settings)
 
 
-def _no_spine(found: mr.MrBodies, network: Network) -> tuple[str, str, str] | None:
+def _no_spine(found: mr.MrBodies, network: Network, settings: MrSettings) -> tuple[str, str, str] | None:
     """Code, what was found and what is expected, where no spine is to be labelled."""
     if found.count == 0:
         return ("no-spine-found", "no row of vertebral bodies was found", "a spine")
-    if mr.faces_backwards(found, network):
+    if mr.faces_backwards(found, network, settings):
         return (
             "faces-backwards",
             "the spinal canal lies in front of the vertebral bodies",
@@ -94,10 +90,15 @@ def _made_by(network: Network) -> str:
 
 
 def _anatomy(
-    volume: Volume, network: Network, found: mr.MrBodies, labels: NDArray[np.uint16], grid: Grid
+    volume: Volume,
+    network: Network,
+    found: mr.MrBodies,
+    labels: NDArray[np.uint16],
+    grid: Grid,
+    settings: MrSettings,
 ) -> Anatomy:
-    structures = _structures(found, network, labels, grid)
-    bones, doubtful = _doubted(_bones(found, network))
+    structures = mr_structures.outline(found, network, labels, grid, settings)
+    bones, doubtful = _doubted(_bones(found, network), settings)
     sought = {"vertebra", "intervertebral disc", "spinal canal"}
     return Anatomy(
         series_id=volume.series.id,
@@ -111,14 +112,17 @@ def _anatomy(
     )
 
 
-def _doubted(bones: tuple[Bone, ...]) -> tuple[tuple[Bone, ...], tuple[str, ...]]:
+def _doubted(bones: tuple[Bone, ...], settings: MrSettings) -> tuple[tuple[Bone, ...], tuple[str, ...]]:
     """Bones, of which those much taller than the others are trusted less; and the ids of these."""
     heights = {b.id: b.size_mm.height_mm for b in bones if b.size_mm is not None and b.size_mm.height_mm}
     if len(heights) < 3:
         return bones, ()
     usual = float(np.percentile(list(heights.values()), 40.0))
-    tall = tuple(key for key, height in heights.items() if height > _TALL * usual)
-    less = {key: round(_DOUBT * next(b.confidence for b in bones if b.id == key), 3) for key in tall}
+    tall = tuple(key for key, height in heights.items() if height > settings.tall_ratio * usual)
+    less = {
+        key: round(settings.tall_confidence_factor * next(b.confidence for b in bones if b.id == key), 3)
+        for key in tall
+    }
     return tuple(replace(b, confidence=less.get(b.id, b.confidence)) for b in bones), tall
 
 
@@ -137,13 +141,13 @@ def _problems(volume: Volume, doubtful: tuple[str, ...]) -> tuple[Problem, ...]:
     )
 
 
-def _unfit(grid: Grid, *, sagittal: bool) -> tuple[str, str, str] | None:
+def _unfit(grid: Grid, settings: MrSettings, *, sagittal: bool) -> tuple[str, str, str] | None:
     """Code, what was found and what is expected, where a volume cannot be read."""
     extent = np.array(grid.shape) * grid.spacing
-    if min(grid.shape) < _FEWEST_VOXELS or extent.min() < _THINNEST_MM:
+    if min(grid.shape) < settings.voxels_min or extent.min() < settings.extent_min_mm:
         shown = " x ".join(str(n) for n in grid.shape)
         return ("too-few-slices", f"the volume has {shown} voxels", "slices across a whole vertebral body")
-    if sagittal and not mr.slices_are_sagittal(grid):
+    if sagittal and not mr.slices_are_sagittal(grid, settings):
         return ("slices-not-sagittal", "the slices are thick and not sagittal", "sagittal or thin slices")
     return None
 
@@ -194,30 +198,3 @@ def _is_cut(found: mr.MrBodies, number: int) -> bool:
     border[[0, -1]] = True
     border[:, [0, -1]] = True
     return bool((own & (border | ~found.inside)).any())
-
-
-def _structures(
-    found: mr.MrBodies, network: Network, labels: NDArray[np.uint16], grid: Grid
-) -> tuple[Outlined, ...]:
-    """Write discs and canal into the label image where no body is, and name them."""
-    near = (
-        ndimage.distance_transform_edt(found.bodies == 0, sampling=tuple(found.lattice.spacing)) < _REACH_MM
-    )
-    rows = np.flatnonzero(found.bodies.any(axis=(1, 2)))
-    along = np.zeros(found.bodies.shape, bool)
-    along[rows[0] : rows[-1] + 1] = True
-    out = []
-    for name, label, channel, place in (
-        ("spinal canal", CANAL, "canal", along),
-        ("intervertebral disc", DISC, "disc", near & along),
-    ):
-        share = np.where(place, found.probability[mr.channel(network, channel)], 0.0)
-        mask = _on(share, found.lattice, grid) & (labels == 0)
-        if mask.any():
-            labels[mask] = label
-            out.append(Outlined(name, label, coarse=True))
-    return tuple(out)
-
-
-def _on(share: FloatArray, lattice: Grid, grid: Grid) -> NDArray[np.bool_]:
-    return np.asarray(resample(share.astype(np.float32), lattice, grid, fill=0.0) > 0.5)

@@ -1,12 +1,13 @@
-"""The numbers that numbering runs on, read once from the criteria."""
+"""The numbers that numbering and the search for bodies on MR run on, read once from the criteria."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cache
 from typing import Final
 
-from osteotrace.model.criteria import Criteria
+from osteotrace.model.criteria import Criteria, load_criteria
 
 _COUNTS: Final = ((11, 5), (11, 6), (12, 6), (12, 4), (13, 5), (13, 4))
 _NUMBERS: Final = (
@@ -99,3 +100,58 @@ class Settings:
             place_errors_mm=criteria.numbers("numbering.place_errors_mm"),
             **{name: criteria.number(f"numbering.{name}") for name in _NUMBERS},
         )
+
+
+@dataclass(frozen=True, slots=True)
+class MrSettings:
+    """Criteria ``anatomy_mr.*``; each is explained there."""
+
+    body_probability: float
+    border_probability: float
+    mean_probability_min: float
+    bodies_min: float
+    body_volume_min_ml: float
+    core_volume_min_ml: float
+    joined_cores_share: float
+    two_in_one_volume: float
+    surer_probabilities: tuple[float, ...]
+    compared_bodies_min: float
+    s1_probability: float
+    cortex_signal_ratio: float
+    cortex_depth_mm: float
+    canal_volume_min_ml: float
+    canal_behind_mm: float
+    row_nearest_mm: float
+    row_farthest_mm: float
+    row_down_share: float
+    row_side_share: float
+    voxels_min: float
+    extent_min_mm: float
+    thick_slices_mm: float
+    thick_slices_ratio: float
+    disc_reach_mm: float
+    tall_ratio: float
+    tall_confidence_factor: float
+    sacrum_volume_min_ml: float
+    muscle_volume_min_ml: float
+
+    @classmethod
+    def of(cls, criteria: Criteria) -> MrSettings:
+        """Read the criteria ``anatomy_mr.*``.
+
+        Raises
+        ------
+        CriterionError
+            When one is unknown or not a number.
+        """
+        names = [field.name for field in fields(cls) if field.name != "surer_probabilities"]
+        return cls(
+            surer_probabilities=criteria.numbers("anatomy_mr.surer_probabilities"),
+            **{name: criteria.number(f"anatomy_mr.{name}") for name in names},
+        )
+
+
+@cache
+def packaged_settings() -> MrSettings:
+    """The settings of the criteria of the package."""
+    return MrSettings.of(load_criteria())

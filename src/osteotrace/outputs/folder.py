@@ -12,7 +12,7 @@ from osteotrace.errors import OutputError
 
 _LIST = ".osteotrace-files"
 _PART = ".part-"
-_FOLDERS = ("nifti", "figures")
+_FOLDERS = ("nifti", "figures", "transforms", "dicom/registration")
 _OURS = re.compile(rf"(?:(?:{'|'.join(_FOLDERS)})/)?[A-Za-z0-9][\w.\-]*")
 _REMEDY = "choose another -o, or make it writable"
 

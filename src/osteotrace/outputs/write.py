@@ -22,6 +22,7 @@ from osteotrace.outputs.figures import (
 )
 from osteotrace.outputs.folder import OutputFolder
 from osteotrace.outputs.masks import save_masks
+from osteotrace.outputs.registrations import save_registrations
 from osteotrace.outputs.report import render_html
 from osteotrace.outputs.rows import measurement_rows
 from osteotrace.outputs.tables import rows_to_csv, write_parquet
@@ -71,6 +72,7 @@ def write_outputs(
         folder.save(SCHEMA, json.dumps(workup_schema(), indent=1) + "\n")
         table = folder.save(CSV, rows_to_csv(measurement_rows(workup)))
         folder.save(PARQUET, partial(write_parquet, table))
+        save_registrations(workup, folder)
         pictures = []
         for picture in _pictures(workup, images_of(workup, images), criteria, progress):
             folder.save(f"figures/{picture.name}.png", picture.png)

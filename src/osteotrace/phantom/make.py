@@ -284,13 +284,25 @@ def _acquire(plan: CasePlan, visit: _Visit) -> Acquisition:
         case PetProtocol(), Grid() as grid:
             values = acquire_pet(visit.scene, protocol, grid, seed)
         case NmProtocol(), _:
-            top, bottom = _ends(plan, visit.series, visit.posture)
-            center = _trunk_center(plan, visit.posture, (top + bottom) / 2)
-            values = acquire_nm(visit.scene, protocol, center, seed)
+            values = acquire_nm(visit.scene, protocol, _camera_center(plan, visit), seed)
         case _:
             raise TypeError(type(protocol).__name__)
     minute = visit.plan.minute + visit.series.minute
     return Acquisition(visit.series.id, visit.plan.id, visit.plan.day, minute, protocol, values, visit.grid)
+
+
+def _camera_center(plan: CasePlan, visit: _Visit) -> FloatArray:
+    """Exam point in the middle of both views."""
+    top, bottom = _ends(plan, visit.series, visit.posture)
+    return _trunk_center(plan, visit.posture, (top + bottom) / 2)
+
+
+def planar_center(plan: CasePlan, session: SessionPlan) -> FloatArray:
+    """Exam point in the middle of the views of a planar session, mm; for tests and benchmarks.
+
+    :func:`osteotrace.phantom.scanner.nm.planar_pixels` says from it where an exam point appears.
+    """
+    return _camera_center(plan, _visit(plan, session, session.series[0]))
 
 
 def _write_series(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from osteotrace.model.alignment import Alignment
@@ -11,6 +13,7 @@ from osteotrace.registration.pose import distance, make_pairs
 from osteotrace.registration.pyramid import Prepared
 from osteotrace.registration.refine import climb
 from osteotrace.registration.settings import Settings
+from osteotrace.registration.small_motion import small_shift
 from osteotrace.space import RigidTransform
 
 _SAMPLES = 3000
@@ -20,6 +23,8 @@ _SAME = "same frame of reference"
 
 def check_same_frame(fixed: Prepared, moving: Prepared, settings: Settings, seed: int) -> Alignment:
     """Identity between two series of one frame, doubtful when a motion explains the images much better.
+
+    First a motion of centimetres is looked for, with turns, then a shift of millimetres.
 
     Parameters
     ----------
@@ -38,7 +43,31 @@ def check_same_frame(fixed: Prepared, moving: Prepared, settings: Settings, seed
     if motion > settings.moved_mm and gain > settings.moved_gain:
         reason = f"a motion of {motion:.0f} mm raises the evidence by {gain:.0%}: the patient may have moved"
         return _identity(fixed, moving, motion, shared, settings, (_SAME, reason))
-    return _identity(fixed, moving, min(motion, settings.moved_mm), shared, settings, (_SAME,))
+    return _with_shift(fixed, moving, shared, settings, seed)
+
+
+def _with_shift(fixed: Prepared, moving: Prepared, shared: float, settings: Settings, seed: int) -> Alignment:
+    """Identity of two series that lie much alike: a small shift is said, and is part of the error.
+
+    The transform stays the identity: inside one frame nothing is moved. What a shift does to a place is in
+    `error_mm`; its direction is in the reasons.
+    """
+    shift = small_shift(fixed, moving, settings, seed)
+    if shift is None:
+        return _identity(
+            fixed, moving, None, shared, settings, (_SAME, "a small shift could not be looked for")
+        )
+    if not shift.found:
+        reason = f"no shift beyond {shift.limit_mm:.1f} mm"
+        return _identity(fixed, moving, shift.length_mm, shared, settings, (_SAME, reason))
+    checked = _identity(
+        fixed, moving, shift.length_mm, shared, settings, (_SAME, f"the patient moved by {shift}")
+    )
+    error = max(settings.same_frame_error_mm, shift.length_mm + shift.radius_mm)
+    doubtful = shift.length_mm > settings.shift_doubtful_mm
+    return replace(
+        checked, error_mm=round(error, 3), verdict=Verdict.DOUBTFUL if doubtful else checked.verdict
+    )
 
 
 def _identity(

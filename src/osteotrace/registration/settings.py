@@ -54,6 +54,13 @@ class Settings:
         Predicted 95% radius inside one frame of reference.
     moved_mm, moved_gain : float
         Inside one frame of reference: a motion above this with an evidence gain above this is reported.
+    shift_radius_mm, shift_per_sd : float
+        95% radius of a small shift inside one frame = sqrt(radius² + (factor · SD of the halves)²), mm; a
+        larger shift is one.
+    shift_sharp_mm : float
+        With a larger radius a shift counts from twice the radius on, mm.
+    shift_doubtful_mm : float
+        Inside one frame of reference: a shift above this makes the check doubtful, mm.
     """
 
     levels_mm: tuple[float, ...]
@@ -85,6 +92,10 @@ class Settings:
     same_frame_error_mm: float
     moved_mm: float
     moved_gain: float
+    shift_radius_mm: float
+    shift_per_sd: float
+    shift_sharp_mm: float
+    shift_doubtful_mm: float
 
     @classmethod
     def of(cls, criteria: Criteria) -> Settings:

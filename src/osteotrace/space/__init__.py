@@ -2,6 +2,7 @@
 
 from osteotrace.space.bias import BiasSettings, bias_field
 from osteotrace.space.grid import FloatArray, Grid, frozen_array, require_same_frame
+from osteotrace.space.itk import map_by_itk_file, write_itk_field, write_itk_rigid
 from osteotrace.space.labels import LabelImage
 from osteotrace.space.mask import Mask, bounding_box
 from osteotrace.space.nifti import NiftiImage, read_nifti, write_nifti
@@ -35,6 +36,7 @@ __all__ = [
     "frozen_array",
     "index_map",
     "limit_threads",
+    "map_by_itk_file",
     "map_mask",
     "motion_of",
     "occupancy",
@@ -43,5 +45,7 @@ __all__ = [
     "resample",
     "threads",
     "twist_of",
+    "write_itk_field",
+    "write_itk_rigid",
     "write_nifti",
 ]
