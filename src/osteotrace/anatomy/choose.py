@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from osteotrace.anatomy.mr import slices_are_sagittal
+from osteotrace.anatomy.settings import MrSettings
 from osteotrace.model.criteria import Criteria
 from osteotrace.model.imaging import Exam, MrFacts, Volume
 from osteotrace.model.patient import PatientImages
@@ -44,10 +45,11 @@ def choose(images: PatientImages, criteria: Criteria, wanted: Collection[str] = 
     left: list[NotRead] = []
     codes = {s.id: f"{e.id}-S{n}" for e in images.timeline.exams for n, s in enumerate(e.series, start=1)}
     least = criteria.number("anatomy.new_height_share")
+    settings = MrSettings.of(criteria)
     for exam in images.timeline.exams:
         for group in _groups(exam, images):
             chosen: list[Volume] = []
-            for volume in sorted(group, key=lambda v: _suitability(v, wanted)):
+            for volume in sorted(group, key=lambda v: _suitability(v, wanted, settings)):
                 reason = _unsuited(volume) or _covered(volume, chosen, codes, least)
                 if reason and volume.series.id not in wanted:
                     left.append(NotRead(volume.series.id, reason))
@@ -87,12 +89,14 @@ def _unsuited(volume: Volume) -> str:
     return ""
 
 
-def _suitability(volume: Volume, wanted: Collection[str]) -> tuple[bool, bool, int, float, float, str]:
+def _suitability(
+    volume: Volume, wanted: Collection[str], settings: MrSettings
+) -> tuple[bool, bool, int, float, float, str]:
     """Sorts the best suited first."""
     bottom, top = _heights(volume)
     return (
         volume.series.id not in wanted,
-        volume.series.modality is Modality.MR and not slices_are_sagittal(volume.grid),
+        volume.series.modality is Modality.MR and not slices_are_sagittal(volume.grid, settings),
         _contrast(volume),
         bottom - top,
         float(np.prod(volume.grid.spacing)),
