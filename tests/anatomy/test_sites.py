@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from anatomy.spine_cases import CRITERIA
 from anatomy.test_adapters import block_spine, made
 from osteotrace.anatomy import locate, locate_tracks, number
-from osteotrace.anatomy.place import Reach, bone_at, covers
+from osteotrace.anatomy.place import Reach, bone_at, covers, some_points
 from osteotrace.model.alignment import Alignment
 from osteotrace.model.anatomy import Certainty, Numbering, Outlined
 from osteotrace.model.corrections import Corrections
@@ -151,6 +151,16 @@ def test_any_point_inside_a_body_is_in_that_body(dx, dy, dz, level):
     assert hit is not None
     assert hit.bone.declared_level == level
     assert (hit.share, hit.distance_mm, hit.rivals) == (1.0, 0.0, ())
+
+
+def test_a_large_lesion_is_thinned_and_stays_where_it_is():
+    large = ball(GRID.center, 60.0)
+    points = some_points(large)
+    assert len(points) == 4000 < large.n_voxels
+    assert np.array_equal(points, some_points(large))
+    assert np.allclose(points.mean(axis=0), large.centroid, atol=2.0)
+    small = ball(GRID.center, 6.0)
+    assert np.allclose(some_points(small), small.points)
 
 
 def test_a_place_outside_the_labels_is_not_covered():

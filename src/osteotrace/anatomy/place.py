@@ -13,7 +13,7 @@ from osteotrace.model.anatomy import Anatomy, Bone
 from osteotrace.model.criteria import Criteria
 from osteotrace.model.label_schemes import structure
 from osteotrace.model.site import Part
-from osteotrace.space import FloatArray
+from osteotrace.space import FloatArray, Mask
 
 _MOST_POINTS: Final = 4000  # of a lesion; more do not move its share in a bone
 _STEP_MM: Final = 1.5  # distances are measured on voxels about this large
@@ -66,6 +66,17 @@ class Hit:
     part: Part
 
 
+def some_points(mask: Mask) -> FloatArray:
+    """Voxel centres of a mask, thinned to what a place needs, each time alike; LPS mm, shape (n, 3).
+
+    Drawn and not in steps: steps would take the same columns of the lattice again and again.
+    """
+    index = np.argwhere(mask.values)
+    if len(index) > _MOST_POINTS:
+        index = index[np.random.default_rng(0).choice(len(index), _MOST_POINTS, replace=False)]
+    return mask.grid.points(index)
+
+
 def covers(anatomy: Anatomy, points: FloatArray) -> bool:
     """Whether the labels of a volume hold most of the points (LPS mm in its frame, shape (n, 3))."""
     return bool(anatomy.grid.contains(points).mean() >= _MOST)
@@ -81,15 +92,14 @@ def bone_at(points: FloatArray, anatomy: Anatomy, error_mm: float, reach: Reach)
     error_mm : float
         Predicted 95% radius of their place.
     """
-    some = points[:: -(-len(points) // _MOST_POINTS)]
     bones = {bone.label: bone for bone in anatomy.bones}
-    shares = _shares(some, anatomy, bones)
-    around = _around(some, anatomy, reach.near_mm + error_mm)
+    shares = _shares(points, anatomy, bones)
+    around = _around(points, anatomy, reach.near_mm + error_mm)
     if around is None:
         return None
     label, distance_mm = max(shares, key=lambda n: (shares[n], -n), default=0), 0.0
     if not shares:
-        distances = _distances(some, around, bones)
+        distances = _distances(points, around, bones)
         label = min(distances, key=lambda n: (distances[n], n), default=0)
         distance_mm = distances.get(label, np.inf)
         if distance_mm > reach.near_mm:
@@ -99,9 +109,9 @@ def bone_at(points: FloatArray, anatomy: Anatomy, error_mm: float, reach: Reach)
         bone=bones[label],
         share=shares.get(label, 0.0),
         distance_mm=distance_mm,
-        rivals=_rivals(label, some.mean(axis=0), around, bones, tolerance),
+        rivals=_rivals(label, points.mean(axis=0), around, bones, tolerance),
         also=tuple(b for n, b in bones.items() if n != label and shares.get(n, 0.0) >= reach.also_share),
-        part=_part(some, anatomy, bones[label], reach.part_share),
+        part=_part(points, anatomy, bones[label], reach.part_share),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from osteotrace.anatomy.place import Hit, Reach, bone_at, covers
+from osteotrace.anatomy.place import Hit, Reach, bone_at, covers, some_points
 from osteotrace.model.alignment import Alignment, Route, route
 from osteotrace.model.anatomy import Anatomy, Bone, Certainty, NumberedVertebra, Numbering, Possible
 from osteotrace.model.criteria import Criteria
@@ -106,8 +106,9 @@ class _Scene:
         if not self.anatomies:
             return self.empty
         answer: NoSite = _NOT_SHOWN
+        here = some_points(mask)
         for anatomy, way, error_mm in ways:
-            points = way.apply(mask.points)
+            points = way.apply(here)
             if not covers(anatomy, points):
                 continue
             hit = bone_at(points, anatomy, error_mm, self.reach)
