@@ -2,8 +2,8 @@
 
     python docs/planar_figure.py FOLDER OUT.png
 
-FOLDER holds the DICOM of one patient: a planar bone scan, and a CT where there is one. Nothing of a patient is
-kept in this repository; the picture in the documentation is of a phantom.
+FOLDER holds the DICOM of one patient: a planar bone scan, and a CT where there is one. Nothing of a patient
+is kept in this repository; the picture in the documentation is of a phantom.
 """
 
 from __future__ import annotations

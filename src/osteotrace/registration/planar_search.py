@@ -141,7 +141,7 @@ def _pattern(
 
 
 def _middle(views: Sequence[Counts]) -> float:
-    """Where half of the counts lie to either side, in their square roots; mm to the left in the front plane."""
+    """Where half of the counts (their square roots) lie to either side; mm to the left."""
     middles = []
     for view in views:
         columns = np.cumsum(np.sqrt(np.maximum(view.values, 0.0)).sum(axis=1))
