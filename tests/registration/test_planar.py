@@ -392,6 +392,37 @@ def test_too_little_bone_is_refused():
     assert any("the CT shows 0 mL of bone" in reason for reason in found[0].fit.reasons)
 
 
+def test_the_waist_parts_chest_and_pelvis():
+    anatomy, volume = small_ct()
+    values = np.array(volume.values)
+    x, y, z = np.moveaxis(volume.grid.points(np.moveaxis(np.indices(values.shape), 0, -1)), -1, 0)
+    values[y < -30] = np.minimum(values[y < -30], 40.0)  # no plate in front
+    wings = (np.abs(np.abs(x) - 75) < 5) & (np.abs(y) < 20)
+    values[wings & (z < -20)] = 600.0
+    values[wings & (z > 20)] = 600.0
+    skeleton = skeleton_of(anatomy, Volume(values, volume.grid, volume.series), SETTINGS)
+    unnamed = np.asarray(skeleton.bone) == 0
+    points = np.asarray(skeleton.points)[unnamed]
+    regions = np.array(skeleton.regions)[np.asarray(skeleton.region)][unnamed]
+    side = np.abs(np.abs(points[:, 0]) - 75) < 8
+    assert set(regions[side & (points[:, 2] < -25)]) == {"pelvis"}
+    assert set(regions[side & (points[:, 2] > 25) & (points[:, 0] > 0)]) == {"thorax left"}
+    assert set(regions[side & (points[:, 2] > 25) & (points[:, 0] < 0)]) == {"thorax right"}
+
+
+def test_bone_far_out_at_the_top_goes_with_the_shoulder():
+    anatomy, volume = small_ct()
+    values = np.array(volume.values)
+    x, y, _ = np.moveaxis(volume.grid.points(np.moveaxis(np.indices(values.shape), 0, -1)), -1, 0)
+    values[(np.abs(np.abs(x) - 93) < 5) & (np.abs(y) < 10)] = 600.0
+    skeleton = skeleton_of(anatomy, Volume(values, volume.grid, volume.series), SETTINGS)
+    regions = np.array(skeleton.regions)[np.asarray(skeleton.region)]
+    high = np.asarray(skeleton.points)[:, 2] > 0
+    far = np.asarray(skeleton.points)[:, 0]
+    assert set(regions[high & (far > 88)]) == {"shoulder left"}
+    assert set(regions[high & (far < -88)]) == {"shoulder right"}
+
+
 def test_without_vertebrae_all_bone_goes_with_the_spine():
     anatomy, volume = small_ct()
     skeleton = skeleton_of(replace(anatomy, bones=()), volume, SETTINGS)

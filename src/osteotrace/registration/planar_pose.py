@@ -86,10 +86,10 @@ def chain_of(skeleton: Skeleton, settings: PlanarSettings) -> Chain:
 
 
 def _region_sd(name: str, settings: PlanarSettings, slack: float) -> list[float]:
-    limb, breathes = name.startswith(_LIMBS), name.startswith(BREATHING)
+    limb = name.startswith(_LIMBS)
     shift = (settings.sd_limb_mm if limb else settings.sd_region_mm) * slack
-    turn = np.radians(settings.sd_limb_turn_deg if limb or breathes else settings.sd_region_turn_deg)
-    return [shift, shift, float(turn) * slack, settings.sd_tilt * (2.0 if breathes else 1.0)]
+    turn = np.radians(settings.sd_limb_turn_deg if limb else settings.sd_region_turn_deg)
+    return [shift, shift, float(turn) * slack, settings.sd_tilt]
 
 
 def moved(chain: Chain, pose: FloatArray, points: FloatArray, region: NDArray[np.int16]) -> FloatArray:

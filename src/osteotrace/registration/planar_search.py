@@ -81,6 +81,8 @@ def _places(
         energy = energy + np.maximum(signal.fftconvolve(image**2, window) - area.sum() * mean**2, 1e-9)
     score = product / np.sqrt(energy * power)
     score = np.where(energy > 0.2 * energy.max(), score, -1.0)  # next to nothing correlates with anything
+    across = (np.arange(score.shape[0]) - (size[0] - 1)) * step[0] - low[0] - _middle(views)
+    score = score * np.where(score > 0, np.exp(-0.5 * (across / settings.sd_side_mm) ** 2)[:, None], 1.0)
     out = []
     for _ in range(keep):
         at = np.unravel_index(int(np.argmax(score)), score.shape)
@@ -136,6 +138,15 @@ def _pattern(
     area = ndimage.binary_dilation(support, iterations=2).astype(np.float64)
     pattern = (pattern - (pattern * area).sum() / area.sum()) * area
     return pattern / max(float(np.linalg.norm(pattern)), 1e-12), area
+
+
+def _middle(views: Sequence[Counts]) -> float:
+    """Where half of the counts (their square roots) lie to either side; mm to the left."""
+    middles = []
+    for view in views:
+        columns = np.cumsum(np.sqrt(np.maximum(view.values, 0.0)).sum(axis=1))
+        middles.append(float(np.searchsorted(columns, columns[-1] / 2.0) + 0.5) * float(view.step[0]))
+    return float(np.mean(middles))
 
 
 def _distinct(found: list[tuple[float, FloatArray]], keep: int) -> list[tuple[float, FloatArray]]:

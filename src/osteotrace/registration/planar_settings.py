@@ -33,6 +33,8 @@ class PlanarSettings:
         Standard deviation of the blur of the counts, level by level, mm.
     turns_deg, scales, standard_scales : tuple of float
         Searched.
+    sd_side_mm : float
+        How far the middle of the skeleton usually lies from the middle of the counts across the body, mm.
     knot_mm : float
         Distance of the heights at which the spine bends.
     sd_turn_deg, sd_tilt, sd_scale, sd_scale_standard, sd_heads_mm : float
@@ -82,6 +84,7 @@ class PlanarSettings:
     turns_deg: tuple[float, ...]
     scales: tuple[float, ...]
     standard_scales: tuple[float, ...]
+    sd_side_mm: float
     knot_mm: float
     sd_turn_deg: float
     sd_tilt: float

@@ -214,8 +214,8 @@ def _title(bone: Bone) -> str:
 def _guessed(anatomy: Anatomy, points: FloatArray) -> NDArray[np.int16]:
     """Regions of unnamed bone by its place against the vertebrae; -1 where it cannot be said.
 
-    Below the lowest vertebra by more than a hand, where the pelvis begins, everything is pelvis; what lies
-    above the pelvis goes with the chest wall of its side.
+    Ribs and pelvis are parted by the waist, where there is no bone beside the spine; what lies above goes with
+    the chest wall of its side, but far out below the uppermost vertebrae with the shoulder.
     """
     spine = np.array([b.centroid_mm for b in anatomy.vertebrae])
     if len(spine) < _FEWEST_VERTEBRAE:
@@ -224,8 +224,14 @@ def _guessed(anatomy: Anatomy, points: FloatArray) -> NDArray[np.int16]:
     middle = np.interp(points[:, 2], spine[order, 2], spine[order, 0])
     out = np.where(points[:, 0] > middle, REGIONS.index("thorax left"), REGIONS.index("thorax right"))
     lowest = float(spine[:, 2].min())
-    if len(points) and lowest - float(points[:, 2].min()) > _PELVIS_BELOW_MM:
-        out[points[:, 2] < lowest + _CREST_ABOVE_MM] = REGIONS.index("pelvis")
+    crest = _crest(points[np.abs(points[:, 0] - middle) > _LATERAL_MM, 2], lowest)
+    if crest is not None:
+        out[points[:, 2] < crest] = REGIONS.index("pelvis")
+        lowest = max(lowest, crest - _CREST_ABOVE_MM)
+    far = np.abs(points[:, 0] - middle) > _SHOULDER_OUT_MM
+    girdle = far & (points[:, 2] > float(spine[:, 2].max()) - _SHOULDER_BELOW_MM)
+    out[girdle & (points[:, 0] > middle)] = REGIONS.index("shoulder left")
+    out[girdle & (points[:, 0] <= middle)] = REGIONS.index("shoulder right")
     near = np.abs(points[:, 0] - middle) < _BESIDE_SPINE_MM
     spinal = near & (points[:, 2] > lowest - _BESIDE_SPINE_MM)
     behind = points[:, 1] > np.interp(points[:, 2], spine[order, 2], spine[order, 1]) - _BESIDE_SPINE_MM
@@ -233,10 +239,28 @@ def _guessed(anatomy: Anatomy, points: FloatArray) -> NDArray[np.int16]:
     return np.asarray(out, np.int16)
 
 
+def _crest(heights: FloatArray, lowest: float) -> float | None:
+    """Height above which bone beside the spine is chest and below which it is pelvis; None without pelvis."""
+    if not len(heights):
+        return None
+    taken = np.unique(np.round(heights / _BIN_MM))
+    gaps = np.diff(taken) * _BIN_MM
+    waist = int(np.argmax(gaps)) if len(gaps) else 0
+    if len(gaps) and gaps[waist] > _WAIST_MM and taken[waist] * _BIN_MM - heights.min() > _PELVIS_TALL_MM:
+        return float(taken[waist] + 0.5) * _BIN_MM
+    return lowest + _CREST_ABOVE_MM if lowest - float(heights.min()) > _PELVIS_BELOW_MM else None
+
+
 # Where unnamed bone belongs, from the vertebrae; usual sizes of adults, a coarse assignment only.
 _FEWEST_VERTEBRAE = 3
 _PELVIS_BELOW_MM = 120.0
 _CREST_ABOVE_MM = 45.0
+_LATERAL_MM = 60.0
+_WAIST_MM = 20.0
+_PELVIS_TALL_MM = 60.0
+_BIN_MM = 4.0
+_SHOULDER_OUT_MM = 85.0
+_SHOULDER_BELOW_MM = 110.0
 _BESIDE_SPINE_MM = 45.0
 
 
