@@ -5,7 +5,7 @@ import pytest
 
 from anatomy.fake_network import SHAPE, box, canonical, mr_volume, network_with, spine
 from osteotrace.anatomy import mr
-from osteotrace.anatomy.mr_structures import large_parts, left_of
+from osteotrace.anatomy.mr_structures import large_parts
 from osteotrace.anatomy.segment import segment_mr
 from osteotrace.anatomy.settings import MrSettings, packaged_settings
 from osteotrace.errors import CriterionError
@@ -60,13 +60,14 @@ def test_probabilities_of_small_parts_are_left_out():
     assert large_parts(share, GRID, 0.0, packaged_settings()) is share
 
 
-def test_left_of_the_midline_follows_a_curved_spine():
+def test_left_of_the_bodies_follows_a_curved_spine():
     bodies = np.zeros(SHAPE, np.int32)
     bodies[10:20, 20:40, 4:8], bodies[60:70, 20:40, 14:18] = 1, 2
     found = mr.MrBodies(GRID, bodies, 0, np.zeros((9, *SHAPE), np.float32), np.ones(SHAPE, bool))
-    left = left_of(found)
-    assert left[15, 0, 8]
-    assert not left[65, 0, 12]
+    beside = mr.sideways_mm(found)
+    assert beside[15, 0, 8] > 0 > beside[65, 0, 12]
+    assert np.isnan(beside[5]).all()
+    assert mr.behind_bodies_mm(found)[15, 60] == pytest.approx((60 - 29.5) * 1.25)
 
 
 def test_settings_are_frozen_and_come_from_the_criteria():

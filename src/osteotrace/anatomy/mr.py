@@ -19,7 +19,7 @@ from osteotrace.anatomy.network import (
 from osteotrace.anatomy.row import longest_row
 from osteotrace.anatomy.settings import MrSettings, packaged_settings
 from osteotrace.anatomy.slices import own_slices, reading_grid
-from osteotrace.space import Grid, resample
+from osteotrace.space import FloatArray, Grid, resample
 
 LATTICE_MM = (1.25, 1.25, 2.5)  # where there are no slices to follow
 TILES = TileSettings((320, 320, 40), (48, 48, 8), (16, 16, 8))
@@ -105,6 +105,18 @@ def bodies_in(
     image, inside = normalised(signal)
     probability = probabilities(network, image, TILES)
     probability *= inside
+    return bodies_of(probability, signal, lattice, network, settings)
+
+
+def bodies_of(
+    probability: NDArray[np.float32],
+    signal: NDArray[np.float32],
+    lattice: Grid,
+    network: Network,
+    settings: MrSettings,
+) -> MrBodies:
+    """Instances in the answer of the network; its shape is (channels, *lattice.shape), NaN is no signal."""
+    inside = np.isfinite(signal)
     body, core = probability[channel(network, "body")], probability[channel(network, "core")]
     bodies = instances(body, core, lattice, settings)
     cortex = dark_layer(np.nan_to_num(signal), bodies, core, lattice, settings)
@@ -122,13 +134,48 @@ def bodies_in(
 
 
 def faces_backwards(found: MrBodies, network: Network, settings: MrSettings) -> bool:
-    """Whether the canal lies in front of the bodies: the image is turned, or its header is wrong."""
-    rows = (found.bodies > 0).any(axis=(1, 2), keepdims=True)
-    canal = (found.probability[channel(network, "canal")] > settings.body_probability) & rows
-    if canal.sum() * found.lattice.voxel_volume_mm3 / 1000.0 < settings.canal_volume_min_ml:
+    """Whether canal or back muscles lie before the bodies: the image or its header is turned."""
+    behind = behind_bodies_mm(found)
+    beside = np.abs(sideways_mm(found))
+    sums = np.zeros(2)
+    for name, reach, wide in (
+        ("canal", settings.canal_reach_mm, settings.canal_side_mm),
+        ("paraspinal", settings.muscle_reach_mm, np.inf),
+    ):
+        seen = (found.probability[channel(network, name)] > settings.body_probability) & (beside < wide)
+        off = np.abs(behind[:, :, None])
+        seen &= (off > settings.canal_behind_mm) & (off < reach)
+        sums += (seen & (behind[:, :, None] < 0)).sum(), seen.sum()
+    if sums[1] * found.lattice.voxel_volume_mm3 / 1000.0 < settings.canal_volume_min_ml:
         return False
-    behind = np.argwhere(canal)[:, 1].mean() - np.argwhere(found.bodies > 0)[:, 1].mean()
-    return bool(behind * found.lattice.spacing[1] < settings.canal_behind_mm)
+    return bool(sums[0] > settings.front_share_max * sums[1])
+
+
+def behind_bodies_mm(found: MrBodies) -> FloatArray:
+    """How far behind the middle of the row of bodies a place is; NaN above and below; shape (i, j)."""
+    rows, middle = _middle(found, axis=1)
+    j = np.arange(found.bodies.shape[1])
+    out = np.full(found.bodies.shape[:2], np.nan)
+    out[rows] = (j[None, :] - middle[:, None]) * found.lattice.spacing[1]
+    return out
+
+
+def sideways_mm(found: MrBodies) -> FloatArray:
+    """How far to the left of the row of bodies a place is; NaN above and below; shape (i, 1, k)."""
+    rows, middle = _middle(found, axis=2)
+    k = np.arange(found.bodies.shape[2])
+    out = np.full((found.bodies.shape[0], 1, found.bodies.shape[2]), np.nan)
+    out[rows, 0] = (k[None, :] - middle[:, None]) * found.lattice.spacing[2]
+    return out
+
+
+def _middle(found: MrBodies, axis: int) -> tuple[NDArray[np.int_], FloatArray]:
+    """Rows between the first and the last body, and the index of the middle of the bodies in each."""
+    numbers = range(1, found.count + 1)
+    centres = np.array([np.argwhere(found.bodies == n).mean(axis=0) for n in numbers])
+    there = np.flatnonzero((found.bodies > 0).any(axis=(1, 2)))
+    rows = np.arange(there[0], there[-1] + 1)
+    return rows, np.interp(rows, centres[:, 0], centres[:, axis])
 
 
 def channel(network: Network, name: str) -> int:

@@ -50,16 +50,27 @@ def _shares(
     rows = np.flatnonzero(bodies.any(axis=(1, 2)))
     along = np.zeros(bodies.shape, bool)
     along[rows[0] : rows[-1] + 1] = True
-    left = left_of(found)
+    beside, behind = mr.sideways_mm(found), mr.behind_bodies_mm(found)[:, :, None]
+    left = beside > 0
+    back = along & (behind > 0) & (behind < settings.muscle_reach_mm)
+    flank = along & (np.abs(behind) < settings.psoas_depth_mm) & (np.abs(beside) < settings.psoas_reach_mm)
     muscle = settings.muscle_volume_min_ml
     return [
-        ("spinal canal", CANAL, seen("canal", along, settings.canal_volume_min_ml)),
+        (
+            "spinal canal",
+            CANAL,
+            seen(
+                "canal",
+                along & (behind > 0) & (behind < settings.canal_reach_mm),
+                settings.canal_volume_min_ml,
+            ),
+        ),
         ("intervertebral disc", DISC, seen("disc", near & along, 0.0)),
         ("sacrum", SACRUM, seen("sacrum", below(found), settings.sacrum_volume_min_ml)),
-        ("back muscles left", BACK_LEFT, seen("paraspinal", along & left, muscle)),
-        ("back muscles right", BACK_RIGHT, seen("paraspinal", along & ~left, muscle)),
-        ("iliopsoas left", PSOAS_LEFT, seen("psoas", along & left, muscle)),
-        ("iliopsoas right", PSOAS_RIGHT, seen("psoas", along & ~left, muscle)),
+        ("back muscles left", BACK_LEFT, seen("paraspinal", back & left, muscle)),
+        ("back muscles right", BACK_RIGHT, seen("paraspinal", back & ~left, muscle)),
+        ("iliopsoas left", PSOAS_LEFT, seen("psoas", flank & left, muscle)),
+        ("iliopsoas right", PSOAS_RIGHT, seen("psoas", flank & ~left, muscle)),
     ]
 
 
@@ -75,16 +86,6 @@ def large_parts(
     kept = np.isin(parts, np.flatnonzero(sizes >= least_ml))
     wide = ndimage.binary_dilation(kept)
     return np.where(wide, share, np.float32(0))
-
-
-def left_of(found: mr.MrBodies) -> NDArray[np.bool_]:
-    """Which side of the midline of the bodies a voxel lies on; shape of the lattice."""
-    numbers = range(1, found.count + 1)
-    centres = np.array([np.argwhere(found.bodies == n).mean(axis=0) for n in numbers])
-    rows = np.arange(found.bodies.shape[0])
-    middle = np.interp(rows, centres[:, 0], centres[:, 2])[:, None, None]
-    side = np.arange(found.bodies.shape[2])[None, None, :] > middle
-    return np.asarray(np.broadcast_to(side, found.bodies.shape))
 
 
 def below(found: mr.MrBodies) -> NDArray[np.bool_]:

@@ -134,6 +134,12 @@ class MrSettings:
     tall_confidence_factor: float
     sacrum_volume_min_ml: float
     muscle_volume_min_ml: float
+    canal_reach_mm: float
+    canal_side_mm: float
+    muscle_reach_mm: float
+    psoas_reach_mm: float
+    psoas_depth_mm: float
+    front_share_max: float
 
     @classmethod
     def of(cls, criteria: Criteria) -> MrSettings:
