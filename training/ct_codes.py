@@ -1,7 +1,7 @@
 """Tissues of the label maps that the CT network learns from, and what each of them tells it.
 
-Tissues keep TotalSegmentator's numbers where it has one; a vertebra is two tissues, its posterior part and its
-body. What TotalSegmentator does not know has the numbers from 118 on.
+Tissues keep TotalSegmentator's numbers where it has one; a vertebra is two tissues, its posterior part and
+its body. What TotalSegmentator does not know has the numbers from 118 on.
 """
 
 from __future__ import annotations

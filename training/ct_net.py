@@ -1,6 +1,9 @@
-"""The CT network: a 3D U-Net whose finest level is thin, so that a CPU reads a whole trunk in seconds. Needs torch."""
+"""The CT network: a 3D U-Net with a thin finest level, quick enough for a CPU. Needs torch."""
 
 from __future__ import annotations
+
+import copy
+import itertools
 
 import torch
 import torch.nn.functional as F
@@ -45,7 +48,7 @@ class CtNet(nn.Module):
         self.stem = _layer(1, widths[0])
         self.down = nn.ModuleList(
             nn.Sequential(_layer(given, wanted), _layer(wanted, wanted))
-            for given, wanted in zip(widths[:-1], widths[1:], strict=True)
+            for given, wanted in itertools.pairwise(widths)
         )
         self.pool = nn.MaxPool3d(2, 2)
         self.narrow = nn.ModuleList(
@@ -72,8 +75,6 @@ class CtNet(nn.Module):
 
 def folded(net: CtNet) -> CtNet:
     """A copy in which every batch normalisation is part of the convolution before it."""
-    import copy
-
     out = copy.deepcopy(net).eval()
     for module in list(out.modules()):
         if isinstance(module, nn.Sequential) and len(module) == 3 and isinstance(module[1], nn.BatchNorm3d):

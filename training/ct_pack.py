@@ -1,4 +1,4 @@
-"""Pack label maps for the CT network: ``ct_pack.py DATA PHANTOMS OUT``. Bodies are split off, depths measured.
+"""Pack label maps for the CT network: ``ct_pack.py DATA PHANTOMS OUT``.
 
 DATA is the folder ``nifti`` of the real data; of it only ``ct_totalsegmentator_subjects`` is read.
 """
@@ -6,7 +6,6 @@ DATA is the folder ``nifti`` of the real data; of it only ``ct_totalsegmentator_
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
 
 import edt
@@ -56,13 +55,9 @@ def main() -> None:
         out = given.out / f"{path.stem}.case"
         if out.exists():
             continue
-        start = time.perf_counter()
         tissue, spacing = unpacked(path.read_bytes()), np.full(3, STEP_MM)
         share, depth = measured(tissue, spacing)
         write(out, {"tissue": tissue, "spacing": spacing, "share": share, "depth": depth})
-        print(
-            f"{out.name}: {out.stat().st_size / 1e6:.2f} MB, {time.perf_counter() - start:.0f} s", flush=True
-        )
 
 
 if __name__ == "__main__":

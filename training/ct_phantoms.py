@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import lzma
-import time
 from pathlib import Path
 
 import numpy as np
@@ -112,10 +111,8 @@ def main() -> None:
         path = given.out / f"phantom_{seed}.xz"
         if path.exists():
             continue
-        start = time.perf_counter()
         data = packed(label_map(seed))
         path.write_bytes(data)
-        print(f"{seed}: {len(data) / 1e6:.2f} MB, {time.perf_counter() - start:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

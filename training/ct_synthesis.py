@@ -134,6 +134,13 @@ def nearest(volume: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
     return flat, inside
 
 
+def inverse(matrix: Tensor) -> Tensor:
+    """Inverse of a matrix, shape (3, 3), without a wait for the device."""
+    a, b, c = matrix
+    columns = torch.stack((torch.linalg.cross(b, c), torch.linalg.cross(c, a), torch.linalg.cross(a, b)), 1)
+    return columns / (a @ columns[:, 0])
+
+
 class Sampler:
     """Draws samples from label maps."""
 
@@ -167,7 +174,7 @@ class Sampler:
         core = torch.where(known, ((classes == BODY) & deep).to(torch.uint8), IGNORE)
         axis = torch.where(known, ((tissue == C2) | (tissue == C2 + 100)).to(torch.uint8), IGNORE)
         source = place.index * case.spacing.to(self.device)
-        offset = (case.centre_of[tissue] - source) @ torch.linalg.inv(place.linear.cpu()).to(self.device).T
+        offset = (case.centre_of[tissue] - source) @ inverse(place.linear).T
         if chance(0.03):
             image = self._nothing()
             classes = torch.where(field, 0, IGNORE)
@@ -192,7 +199,7 @@ class Sampler:
         else:
             centre = case.anywhere[int(torch.randint(len(case.anywhere), ()))]
         wide = 20.0 if chance(0.2) else 6.0
-        place = render.pose(
+        return render.pose(
             LATTICE,
             centre,
             case.spacing,
@@ -203,7 +210,6 @@ class Sampler:
             crush_mm=uniform(1.0, 8.0) if chance(0.15) else 0.0,
             device=self.device,
         )
-        return place
 
     def _field(self, inside: Tensor) -> Tensor:
         """Voxels that the scan covers: all, a box, or the cylinder of the reconstruction."""

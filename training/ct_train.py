@@ -1,7 +1,7 @@
 """Train the CT network: ``ct_train.py PACK OUT --minutes 6``. Needs torch.
 
-Samples are made on the device that trains and kept in a pool, from which the batches are drawn; every step adds
-new ones. The weights that are kept are averaged over the steps. The cases in ``--held-out`` only measure.
+Samples are made on the device that trains and kept in a pool, from which the batches are drawn; every step
+adds new ones. The weights that are kept are averaged over the steps. Cases in ``--held-out`` only measure.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import argparse
 import copy
 import json
 import math
+import sys
 import time
 from pathlib import Path
 
@@ -29,6 +30,12 @@ CORE, AXIS, OFFSET = CLASSES, CLASSES + 1, CLASSES + 2
 AVERAGE = 0.995
 REAL_SHARE = 0.4  # of the samples that come from label maps of real persons
 CLASS_WEIGHT = {"other": 0.5, "vertebra body": 2.0, "vertebra posterior": 2.0, "rib": 2.0, "sacrum": 1.5}
+
+
+def say(text: str) -> None:
+    """One line for whoever looks on."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 class Pool:
@@ -82,11 +89,9 @@ def loss_of(logits: Tensor, marks: Tensor, offset: Tensor) -> Tensor:
     weights = torch.tensor([CLASS_WEIGHT.get(name, 1.0) for name in CT_CLASSES], device=logits.device)
     entropy = F.cross_entropy(logits[:, :CLASSES], classes, weight=weights, ignore_index=IGNORE)
     share = logits[:, :CLASSES].softmax(1) * known[:, None]
-    flat = classes.clamp(max=CLASSES - 1)
-    own = share.gather(1, flat[:, None])[:, 0]
-    zeros = torch.zeros(CLASSES, device=logits.device)
-    hit = zeros.index_add(0, flat.reshape(-1), own.reshape(-1))
-    there = zeros.index_add(0, flat.reshape(-1), known.float().reshape(-1))
+    each_class = torch.arange(CLASSES, device=logits.device).view(1, -1, 1, 1, 1)
+    truth = classes[:, None] == each_class
+    hit, there = (share * truth).sum((0, 2, 3, 4)), truth.sum((0, 2, 3, 4)).float()
     dice = 2 * hit / (share.sum((0, 2, 3, 4)) + there).clamp(min=1)
     some = (there > 50).float()
     total = entropy + ((1 - dice) * some * weights).sum() / (some * weights).sum().clamp(min=1)
@@ -161,9 +166,9 @@ def in_faster_format(net: CtNet, pool: Pool, batch: int, amp: bool) -> CtNet:
         net = net.to(memory_format=torch.channels_last_3d)
         last = timed(net, pool, batch, amp)
     except RuntimeError as error:
-        print(f"channels last: {error}", flush=True)
+        say(f"channels last: {error}")
         last = math.inf
-    print(f"seconds a step: {usual:.3f}, channels last {last:.3f}", flush=True)
+    say(f"seconds a step: {usual:.3f}, channels last {last:.3f}")
     return net if last < usual else net.to(memory_format=torch.contiguous_format)
 
 
@@ -212,7 +217,7 @@ def train(
     net.train()
     start = last_saved = time.monotonic()
     limit, steps, lines = given.minutes * 60, 0, []
-    recent = torch.zeros((), device=device)
+    recent = torch.zeros((), device=pool.device)
     while (passed := time.monotonic() - start) < limit and steps < given.steps:
         for _ in range(given.fresh):
             pool.add(pool.sampler.draw())
@@ -231,11 +236,13 @@ def train(
         recent = recent + loss.detach()
         if steps % given.log == 0:
             lines.append({"s": round(passed, 1), "steps": steps, "loss": round(float(recent) / given.log, 4)})
-            recent = torch.zeros((), device=device)
+            recent = torch.zeros_like(recent)
             (given.out / "ct_log.json").write_text(json.dumps(lines, indent=0))
-            print(lines[-1], flush=True)
+            say(str(lines[-1]))
         if time.monotonic() - last_saved > 90:
             last_saved = time.monotonic()
+            for kept, now in zip(mean.buffers(), net.buffers(), strict=True):
+                kept.copy_(now)
             save(mean, steps, given.out)
     return mean, steps
 
@@ -268,7 +275,7 @@ def main() -> None:
     began = time.monotonic()
     cases = [case_of(name, arrays, device) for name, arrays in read_all(given.pack).items()]
     sampler, measuring = samplers(cases, given.held_out, device)
-    print(f"{len(cases)} cases read, {time.monotonic() - began:.0f} s", flush=True)
+    say(f"{len(cases)} cases read, {time.monotonic() - began:.0f} s")
     net = CtNet(len(CT_CHANNELS))
     if given.start is not None:
         saved = torch.load(given.start, map_location="cpu", weights_only=True)
@@ -280,17 +287,17 @@ def main() -> None:
     pool = Pool(sampler, given.pool, device)
     for _ in range(given.first):
         pool.add(sampler.draw())
-    print(f"first samples, {time.monotonic() - began:.0f} s", flush=True)
+    say(f"first samples, {time.monotonic() - began:.0f} s")
     if amp:
         net = in_faster_format(net, pool, given.batch, amp)
-    mean, steps = train(net, pool, given, device, amp)
+    mean, steps = train(net, pool, given, amp)
     with_statistics(mean, pool, given.batch, min(60, max(2, steps // 4)), amp)
     save(mean, steps, given.out)
     if measuring is not None:
         torch.manual_seed(1)
         found = scores(mean, [measuring.draw() for _ in range(given.scored)], amp)
         (given.out / "ct_scores.json").write_text(json.dumps({"steps": steps, "held_out": found}, indent=1))
-        print(found, flush=True)
+        say(str(found))
 
 
 if __name__ == "__main__":
