@@ -207,9 +207,7 @@ def samplers(cases: list[Case], held_out: list[str], device: torch.device) -> tu
     return Sampler(known, weights, device), Sampler(kept, [1.0] * len(kept), device) if kept else None
 
 
-def train(
-    net: CtNet, pool: Pool, given: argparse.Namespace, device: torch.device, amp: bool
-) -> tuple[CtNet, int]:
+def train(net: CtNet, pool: Pool, given: argparse.Namespace, amp: bool) -> tuple[CtNet, int]:
     """Steps until the time is over; the averaged network and the number of steps."""
     mean = copy.deepcopy(net)
     pairs = list(zip(mean.parameters(), net.parameters(), strict=True))
