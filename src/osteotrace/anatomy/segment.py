@@ -23,20 +23,19 @@ _THINNEST_MM = 15.0  # less than this across cannot hold a vertebral body
 _REACH_MM = 14.0  # of a disc from its two bodies
 _TALL = 1.45  # height over the usual one from which on a body may be two
 _DOUBT = 0.3  # factor of the confidence of such a body
-_MOST_VOXELS = 2**24  # of a CT whose labels are written on its own lattice
 
 
 def segment(volume: Volume) -> Anatomy:
     """What is seen of the skeleton in a volume.
 
     MR that was taken in sagittal slices, or in thin ones: vertebral bodies, the body of S1 as ``sacrum``,
-    discs and spinal canal (both coarse). CT: whole vertebrae, discs and canal; no landmark of the levels is
-    looked for. Other volumes: nothing is searched, and a problem says why.
+    discs and spinal canal (both coarse). CT: whole vertebrae with the ribs that join them and the dens, the
+    other bones, and organs (coarse). Other volumes: nothing is searched, and a problem says why.
 
     Returns
     -------
     Anatomy
-        On the lattice of the volume, or for a large CT on a lattice around the spine. Without any bone where
+        On the lattice of the volume, or for a large CT on a coarser one. Without any bone where
         no spine was found; what limits the answer stands in ``problems``.
     """
     modality = volume.series.modality
@@ -45,8 +44,9 @@ def segment(volume: Volume) -> Anatomy:
     refusal = _unfit(volume.grid, sagittal=modality is Modality.MR)
     if refusal is not None:
         return _nothing(volume, *refusal)
-    network = load_network("mr")
-    return segment_mr(volume, network) if modality is Modality.MR else segment_ct(volume, network)
+    if modality is Modality.MR:
+        return segment_mr(volume, load_network("mr"))
+    return segment_ct(volume, load_network("ct"))
 
 
 def segment_mr(volume: Volume, network: Network) -> Anatomy:
@@ -64,16 +64,35 @@ def segment_mr(volume: Volume, network: Network) -> Anatomy:
 
 def segment_ct(volume: Volume, network: Network) -> Anatomy:
     """As :func:`segment`, for CT and with a given network."""
-    values = np.asarray(volume.values)
-    found = ct.find_bodies(values, volume.grid, network) if np.isfinite(values).all() else None
-    if found is None:
-        return _nothing(volume, "no-spine-found", "the image holds hardly any bone", "HU of a trunk")
-    refusal = _no_spine(found, network)
-    if refusal is not None:
-        return _nothing(volume, *refusal, _made_by(network))
-    whole = ct.whole_vertebrae(found, network, values, volume.grid)
-    grid = volume.grid if values.size <= _MOST_VOXELS else found.lattice
-    return _anatomy(volume, network, found, ct.on_grid(whole, found.lattice, grid), grid)
+    values, made_by = np.asarray(volume.values), f"osteotrace ct network {network.digest}"
+    if not np.isfinite(values).all():
+        return _nothing(volume, "no-spine-found", "the image holds voxels without a number", "HU of a trunk")
+    found = ct.skeleton_of(values, volume.grid, network)
+    if not isinstance(found, ct.CtSkeleton):
+        return _nothing(volume, *found, made_by)
+    bones, doubtful = _doubted(found.bones)
+    mirrored = (_liver_left(volume),) if found.liver_left else ()
+    return Anatomy(
+        series_id=volume.series.id,
+        labels=found.labels,
+        grid=found.grid,
+        bones=bones,
+        structures=found.structures,
+        searched=ct.SEARCHED,
+        made_by=made_by,
+        problems=(*_problems(volume, doubtful), *mirrored),
+    )
+
+
+def _liver_left(volume: Volume) -> Problem:
+    return Problem(
+        Severity.INFERRED,
+        "liver-on-the-left",
+        "the liver lies on the left: the image is mirrored, or the patient's organs are",
+        where=volume.series.id,
+        expected="a liver on the right",
+        remedy="check the orientation in the header before a side is named",
+    )
 
 
 def _no_spine(found: mr.MrBodies, network: Network) -> tuple[str, str, str] | None:
@@ -105,7 +124,7 @@ def _anatomy(
         grid=grid,
         bones=bones,
         structures=structures,
-        searched=frozenset(sought | ({"sacrum"} if volume.series.modality is Modality.MR else set())),
+        searched=frozenset(sought | {"sacrum"}),
         made_by=_made_by(network),
         problems=_problems(volume, doubtful),
     )
