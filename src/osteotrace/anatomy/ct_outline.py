@@ -19,7 +19,7 @@ _REACH_MM: Final = 4.0  # beyond the network's outline, in which bone is looked 
 _EDGE: Final = 0.5
 _BONE_HU: Final = 150.0  # half way between soft tissue and cortex
 _SOFT_HU: Final = 150.0  # from there to what is surely bone
-_WEIGHT: Final = 0.25  # of the bone against the network
+_WEIGHT: Final = 0.3  # of the bone against the network
 _SMOOTH: Final = 0.6  # voxels
 
 
@@ -66,7 +66,8 @@ def on_grid(
         return out, onto
     part = onto.crop([s.start for s in box], [s.stop for s in box])
     source = tuple(slice(s.start * f, s.stop * f) for s, f in zip(box, factors, strict=True))
-    hu, _ = block_mean(values[source], grid, factors)
+    own_grid = grid.crop([s.start for s in source], [s.stop for s in source])
+    hu, _ = block_mean(values[source], own_grid, factors)
     near = _near(vertebrae.whole, found.lattice)
     number = np.round(resample(near.astype(np.float32), found.lattice, part, order=0, fill=0.0))
     share = resample(np.where(near > 0, found.vertebra, 0.0), found.lattice, part, fill=0.0)
