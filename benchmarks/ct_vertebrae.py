@@ -12,8 +12,8 @@ last row of voxels along the spine are cut: they are shown, and only ``silent_wr
 ``id_rate`` is over the vertebrae of exams that show a landmark (C2, a first or last rib, the sacrum),
 ``certain_rate`` over those of exams whose landmarks settle the levels (C2 or the first rib, or the last rib
 and the sacrum): identified and called certain. ``silent_wrong`` counts found vertebrae, in all exams, whose
-level is called certain and is not that of the labelled vertebra in which their centre lies (or the nearest one,
-within 20 mm).
+level is called certain and is not that of the labelled vertebra in which their centre lies (or of the nearest
+one, within 20 mm).
 
     python benchmarks/ct_vertebrae.py --data DIR [--seeds 0-4]
 """

@@ -46,7 +46,6 @@ PITCH = 15
 def canonical(shape=SHAPE, step=STEP):
     """A lattice along inferior, posterior, left."""
     affine = np.eye(4)
-    affine[:3, :3] = np.array([[0, 0, 1], [0, 1, 0], [-1, 0, 0]]).T * step * [[1], [1], [-1]]
     affine[:3, :3] = np.stack([[0, 0, -step], [0, step, 0], [step, 0, 0]], axis=1)
     affine[:3, 3] = (-90.0, -70.0, 110.0)
     return Grid(shape, affine, "1.2.3")
@@ -78,7 +77,7 @@ class Drawn:
         return place
 
     def vertebra(self, top, ribs="", height=11, below=0):
-        """A body, its arch and a spinous process that hangs down; ribs on the sides named in `ribs` (l, r)."""
+        """A body, its arch and a spinous process that hangs down; ribs on the sides named (l, r)."""
         parts = [
             self.box("vertebra posterior", (top + 2, 45, 37), (top + 8, 52, 40)),
             self.box("vertebra posterior", (top + 2, 45, 50), (top + 8, 52, 53)),

@@ -38,7 +38,7 @@ class Found:
     @cached_property
     def where(self) -> NDArray[np.intp]:
         """Its voxels in the whole lattice, shape (n, 3)."""
-        return np.argwhere(self.mask) + [s.start for s in self.box]
+        return np.asarray(np.argwhere(self.mask) + [s.start for s in self.box])
 
 
 def bones_of(found: CtAnswer, middle: FloatArray) -> list[Found]:

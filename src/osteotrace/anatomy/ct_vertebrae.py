@@ -104,13 +104,13 @@ def _centres(
     peaks = np.argwhere((ndimage.maximum_filter(density, size) == density) & (density > 0))
     places = peaks * step + low
     if len(places) == 0:
-        return places
+        return np.zeros((0, 3))
     voxel_ml = found.lattice.voxel_volume_mm3 / 1000.0
     tree = cKDTree(places)
     cores = _counts(tree, votes[sure], len(places)) * voxel_ml
     bodies = _counts(tree, votes[is_body[at]], len(places)) * voxel_ml
     kept = (cores > _LEAST_CORE_ML) & (bodies > _LEAST_BODY_ML)
-    return _once(places[kept], bodies[kept])
+    return _once(np.asarray(places[kept]), bodies[kept])
 
 
 def _counts(tree: cKDTree, votes: FloatArray, count: int) -> FloatArray:
