@@ -34,7 +34,9 @@ from render import Lattice, chance, uniform
 LATTICE = Lattice((128, 112, 128), (2.0, 2.0, 2.0))
 CORE_SHARE = 0.45
 OUTSIDE_HU = -1024.0
-BODY, REAR = CT_CLASSES.index("vertebra body"), CT_CLASSES.index("vertebra posterior")
+BODY, REAR, DISC = (
+    CT_CLASSES.index(name) for name in ("vertebra body", "vertebra posterior", "intervertebral disc")
+)
 
 ARTERIES = (52, 54, 55, 56, 57, 58, 65, 66)
 VEINS = (53, 59, 60, 62, 63, 64, 67, 68)
@@ -53,7 +55,7 @@ class Case:
     spacing : Tensor, shape (3,)
         mm; axes inferior, posterior, left.
     spine, anywhere : Tensor, shape (n, 3)
-        Points in vertebral bodies, and in any tissue, mm from the first voxel.
+        Centres of vertebral bodies, and points in any tissue, mm from the first voxel.
     tissue : Tensor of uint8, shape (i, j, k)
     share, depth : Tensor of uint8, shape (i, j, k)
         How deep a voxel lies in its body (of 200) and below the surface of its bone (0.1 mm).
@@ -91,7 +93,7 @@ def case_of(name: str, arrays: dict[str, np.ndarray], device: torch.device) -> C
     return Case(
         name,
         torch.from_numpy(spacing),
-        torch.from_numpy((bodies[::41] * spacing).astype(np.float32)),
+        torch.from_numpy(centres[[body for _, body in VERTEBRAE if centres[body].any()]]),
         torch.from_numpy((some[::7] * spacing).astype(np.float32)),
         torch.from_numpy(tissue).to(device),
         torch.from_numpy(arrays["share"]).to(device),
@@ -194,8 +196,8 @@ class Sampler:
         return noise * uniform(50, 600) + uniform(-800, 300)
 
     def _pose(self, case: Case, flips: tuple[bool, bool, bool]) -> render.Pose:
-        if chance(0.65):
-            centre = case.spine[int(torch.randint(len(case.spine), ()))] + torch.randn(3) * 35.0
+        if chance(0.8):
+            centre = case.spine[int(torch.randint(len(case.spine), ()))] + torch.randn(3) * 30.0
         else:
             centre = case.anywhere[int(torch.randint(len(case.anywhere), ()))]
         wide = 20.0 if chance(0.2) else 6.0
@@ -357,14 +359,14 @@ class Sampler:
         if chance(0.3):
             sharp = uniform(0.2, 0.9)
             image = image + sharp * (image - render.blur(image, (0.7, 0.7, 0.7)))
-        if chance(0.45):
+        if chance(0.4):
             image = render.thick_slices(image, 0, uniform(1.2, 2.8), 0.0)
         if chance(0.05):
             image = render.thick_slices(image, 1 + int(chance(0.5)), uniform(1.2, 2.5), 0.0)
         noise = torch.randn(image.shape, device=self.device)
         if chance(0.5):
             noise = render.blur(noise, (0.3, 0.8, 0.8)) * 2
-        image = image * uniform(0.97, 1.03) + noise * math.exp(uniform(math.log(2.0), math.log(50.0)))
+        image = image * uniform(0.97, 1.03) + noise * math.exp(uniform(math.log(2.0), math.log(40.0)))
         if chance(0.1):
             rows = torch.randn((image.shape[0], image.shape[1], 1), device=self.device)
             image = image + rows * uniform(5, 60)

@@ -22,14 +22,22 @@ from codes import IGNORE
 from ct_cases import read_all
 from ct_codes import CT_CHANNELS, CT_CLASSES
 from ct_net import CtNet
-from ct_synthesis import BODY, LATTICE, REAR, Case, Sample, Sampler, case_of
+from ct_synthesis import BODY, DISC, LATTICE, REAR, Case, Sample, Sampler, case_of
 from render import chance, uniform
 
 CLASSES = len(CT_CLASSES)
 CORE, AXIS, OFFSET = CLASSES, CLASSES + 1, CLASSES + 2
 AVERAGE = 0.995
 REAL_SHARE = 0.4  # of the samples that come from label maps of real persons
-CLASS_WEIGHT = {"other": 0.5, "vertebra body": 2.0, "vertebra posterior": 2.0, "rib": 2.0, "sacrum": 1.5}
+ALONG = (2.0, 0.7, 0.7)  # of the error of a centre, along the spine and across it
+CLASS_WEIGHT = {
+    "other": 0.5,
+    "vertebra body": 4.0,
+    "vertebra posterior": 4.0,
+    "intervertebral disc": 6.0,
+    "rib": 2.0,
+    "sacrum": 2.0,
+}
 
 
 def say(text: str) -> None:
@@ -80,6 +88,9 @@ class Pool:
 def loss_of(logits: Tensor, marks: Tensor, offset: Tensor) -> Tensor:
     """Cross entropy and overlap of classes, core and axis; distance error of the centres.
 
+    What tells one vertebra from the next are few voxels: core and axis are weighed once over all voxels and
+    once over those of the spine.
+
     Parameters
     ----------
     logits : Tensor, shape (n, channels, i, j, k)
@@ -95,18 +106,22 @@ def loss_of(logits: Tensor, marks: Tensor, offset: Tensor) -> Tensor:
     dice = 2 * hit / (share.sum((0, 2, 3, 4)) + there).clamp(min=1)
     some = (there > 50).float()
     total = entropy + ((1 - dice) * some * weights).sum() / (some * weights).sum().clamp(min=1)
+    spine = (classes == BODY) | (classes == REAR) | (classes == DISC)
     for channel, index in ((CORE, 1), (AXIS, 2)):
         wanted = marks[:, index]
         mask = (wanted != IGNORE).float()
         truth = (wanted == 1).float()
         each = F.binary_cross_entropy_with_logits(logits[:, channel], truth, reduction="none")
-        total = total + 2.0 * (each * mask).sum() / mask.sum().clamp(min=1)
+        near = mask * spine
+        total = total + (each * mask).sum() / mask.sum().clamp(min=1)
+        total = total + (each * near).sum() / near.sum().clamp(min=1)
         chosen = logits[:, channel].sigmoid() * mask
         overlap = 2 * (chosen * truth).sum() / (chosen.sum() + truth.sum()).clamp(min=1)
         total = total + 0.5 * (1 - overlap) * (truth.sum() > 50)
     vertebra = ((classes == BODY) | (classes == REAR)).float()
-    error = (logits[:, OFFSET:] - offset).abs().sum(1).clamp(max=6.0)
-    return total + 0.3 * (error * vertebra).sum() / vertebra.sum().clamp(min=1)
+    along = torch.tensor(ALONG, device=logits.device).view(1, 3, 1, 1, 1)
+    error = ((logits[:, OFFSET:] - offset).abs() * along).sum(1).clamp(max=8.0)
+    return total + 0.5 * (error * vertebra).sum() / vertebra.sum().clamp(min=1)
 
 
 def rate_at(share: float, highest: float) -> float:
