@@ -1,0 +1,181 @@
+"""Where one vertebra ends and the next begins, along the line through the bodies of a CT."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from osteotrace.anatomy.ct_answer import CtAnswer
+from osteotrace.space import FloatArray
+
+STEP_MM: Final = 1.0  # of the line
+_RADIUS_MM: Final = 8.0  # of the column around the line that is looked at
+_FEWEST_VOXELS: Final = 25  # of a row of the lattice that holds a part of the column
+_SMOOTH_MM: Final = 12.0  # of the line
+_BRIDGE: Final = 3  # voxels on both sides, over which parts of the column are one
+_GAP_MM: Final = 16.0  # a dip wider than this is no disc
+_WIDE_MM: Final = 26.0
+_SHORTEST_MM, _LONGEST_MM = 11.0, 48.0  # distance of two discs
+_PART: Final = 0.45  # of the usual height, that the piece beyond the last disc must have
+_NEED: Final = 0.12  # of evidence, for a disc that is to be believed
+_RATIO, _PITCH = 0.18, 0.22  # spread of the logarithm of neighbouring heights, and about the depth of the bodies
+_WEIGHT: Final = 0.12  # of these two against the evidence
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Line:
+    """A line through the bodies, from head to tail.
+
+    Attributes
+    ----------
+    points : ndarray, shape (n, 3)
+        Every millimetre; voxels of the lattice.
+    along, back, left : ndarray, shape (n, 3)
+        Unit vectors.
+    """
+
+    points: FloatArray
+    along: FloatArray
+    back: FloatArray
+    left: FloatArray
+
+
+def line_through(found: CtAnswer) -> Line | None:
+    """The line through the greatest column of bodies and discs; None where there is none."""
+    column = found.of("vertebra body", "intervertebral disc")
+    parts, count = ndimage.label(ndimage.binary_dilation(column, iterations=_BRIDGE))
+    if count == 0:
+        return None
+    sizes = np.bincount(parts[column], minlength=count + 1)
+    box = ndimage.find_objects(parts)[int(sizes[1:].argmax())]
+    own = column[box] & (parts[box] == int(sizes[1:].argmax()) + 1)
+    filled = np.flatnonzero(own.sum(axis=(1, 2)) >= _FEWEST_VOXELS)
+    if len(filled) < 2 * _SHORTEST_MM / found.lattice.spacing[0]:
+        return None
+    where = np.argwhere(own)
+    number = np.bincount(where[:, 0], minlength=own.shape[0])
+    rows = np.arange(filled[0], filled[-1] + 1)
+    middle = []
+    for axis in (1, 2):
+        mean = np.bincount(where[:, 0], weights=where[:, axis], minlength=own.shape[0]) / np.maximum(number, 1)
+        track = np.interp(rows, filled, mean[filled])
+        sigma = _SMOOTH_MM / found.lattice.spacing[0]
+        middle.append(ndimage.gaussian_filter1d(track, sigma, mode="nearest") + box[axis].start)
+    return _even(np.column_stack([rows + box[0].start, *middle]).astype(float), found.lattice.spacing)
+
+
+def _even(points: FloatArray, spacing: FloatArray) -> Line:
+    """The same line in even steps, with its directions."""
+    lengths = np.r_[0.0, np.cumsum(np.linalg.norm(np.diff(points, axis=0) * spacing, axis=1))]
+    at = np.arange(0.0, lengths[-1], STEP_MM)
+    even = np.column_stack([np.interp(at, lengths, points[:, axis]) for axis in range(3)])
+    along = np.gradient(even * spacing, axis=0)
+    along = np.column_stack([ndimage.gaussian_filter1d(along[:, a], 10.0, mode="nearest") for a in range(3)])
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    left = np.array([0.0, 0.0, 1.0]) - along[:, 2:] * along
+    left /= np.linalg.norm(left, axis=1, keepdims=True)
+    return Line(even, along, np.cross(left, along), left)
+
+
+def evidence(found: CtAnswer, line: Line) -> tuple[FloatArray, FloatArray]:
+    """Evidence of a disc at each point of the line, and the usual depth of the bodies there (mm)."""
+    bone = _column(found.vertebra, found, line)
+    core = _column(found.core, found, line)
+    disc = _column(found.of("intervertebral disc").astype(np.float32), found, line)
+    ahead = np.zeros(len(bone))
+    for axis in range(3):
+        ahead += _column(found.to_centre[axis], found, line) * line.along[:, axis]
+    jump = np.gradient(ndimage.gaussian_filter1d(ahead, 2.0))
+    highest = np.maximum(ndimage.maximum_filter1d(core, int(2 * _WIDE_MM)), 0.2)
+    seen = disc + 1.2 * _dip(bone, _GAP_MM) + 0.8 * _dip(core, _WIDE_MM) / highest + np.clip(0.3 * jump, 0, 0.6)
+    return ndimage.gaussian_filter1d(seen, 1.5), _depth(found, line)
+
+
+def _column(values: NDArray[np.float32], found: CtAnswer, line: Line) -> FloatArray:
+    """Mean over a round plate across the line, at each of its points."""
+    side = np.arange(-_RADIUS_MM, _RADIUS_MM + 0.1, 2.0)
+    u, v = (g.ravel() for g in np.meshgrid(side, side))
+    inside = np.hypot(u, v) <= _RADIUS_MM
+    offset = u[inside, None] * line.back[:, None] + v[inside, None] * line.left[:, None]
+    index = line.points[:, None] + offset / found.lattice.spacing
+    sampled = ndimage.map_coordinates(values, np.moveaxis(index, -1, 0), order=1, mode="nearest")
+    return np.asarray(sampled.mean(axis=1), float)
+
+
+def _dip(values: FloatArray, width_mm: float) -> FloatArray:
+    """How far a value lies below those around it on both sides."""
+    size = int(width_mm / STEP_MM)
+    wide = ndimage.minimum_filter1d(ndimage.maximum_filter1d(values, size), size)
+    return np.asarray(wide - values)
+
+
+def _depth(found: CtAnswer, line: Line) -> FloatArray:
+    """Depth of the bodies, front to back, from the area of the column; mm."""
+    reach = np.arange(-36.0, 36.1, 3.0)
+    u, v = (g.ravel() for g in np.meshgrid(reach, reach))
+    some = line.points[::3], line.back[::3], line.left[::3]
+    offset = u[:, None] * some[1][:, None] + v[:, None] * some[2][:, None]
+    index = some[0][:, None] + offset / found.lattice.spacing
+    column = found.of("vertebra body", "intervertebral disc").astype(np.float32)
+    inside = ndimage.map_coordinates(column, np.moveaxis(index, -1, 0), order=0, mode="constant")
+    area = inside.sum(axis=1) * 9.0
+    area = ndimage.median_filter(area, 25, mode="nearest")
+    depth = np.sqrt(area / 1.05)
+    return np.interp(np.arange(len(line.points)), np.arange(len(area)) * 3, depth)
+
+
+def discs(seen: FloatArray, depth: FloatArray) -> list[int]:
+    """Points of the line at which a vertebra ends and the next begins.
+
+    The row of discs that has most evidence, with heights that change little from one to the next and suit the
+    depth of the bodies: a best path over the place of a disc and the height above it.
+    """
+    n = len(seen)
+    heights = np.arange(int(_SHORTEST_MM), int(_LONGEST_MM) + 1)
+    usual = np.clip(depth, 14.0, 37.0)
+    gain = seen - _NEED
+    best = np.full((n, len(heights)), -np.inf)
+    before = np.full((n, len(heights)), -1)
+    ratio = _WEIGHT * 0.5 * (np.log(heights[:, None] / heights[None]) / _RATIO) ** 2
+    for at in range(n):
+        pitch = _WEIGHT * 0.5 * (np.log(heights / usual[at]) / _PITCH) ** 2
+        for index, height in enumerate(heights):
+            above = at - height
+            if above < 0:
+                break
+            start = gain[above]  # the first disc of the row
+            options = best[above] - ratio[:, index]
+            previous = int(options.argmax())
+            if options[previous] > start:
+                best[at, index] = options[previous]
+                before[at, index] = previous
+            else:
+                best[at, index] = start
+            best[at, index] += gain[at] - pitch[index]
+    if not np.isfinite(best).any():
+        return []
+    at, index = (int(x) for x in np.unravel_index(int(best.argmax()), best.shape))
+    row = [at]
+    while at >= 0 and index >= 0:
+        previous = before[at, index]
+        at -= int(heights[index])
+        row.append(at)
+        index = int(previous)
+    return row[::-1]
+
+
+def borders(row: list[int], count: int, depth: FloatArray) -> list[int]:
+    """Ends of all vertebrae of a line of `count` points: the discs, and the ends of the line where they count."""
+    if not row:
+        return []
+    heights = np.diff(row) if len(row) > 1 else np.array([float(np.median(depth))])
+    out = list(row)
+    if row[0] >= _PART * heights[0]:
+        out.insert(0, 0)
+    if count - row[-1] >= _PART * heights[-1]:
+        out.append(count)
+    return out
