@@ -1,12 +1,11 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anatomy.ct_cases import PITCH, SHAPE, TOPS, Drawn, canonical, spine
+from anatomy.ct_cases import SHAPE, TOPS, Drawn, canonical, spine
 from anatomy.fake_network import mr_volume
-from osteotrace.anatomy import ct_answer, ct_outline
-from osteotrace.anatomy.ct_vertebrae import _once
+from osteotrace.anatomy import ct_answer, ct_outline, ct_row
 from osteotrace.anatomy.segment import segment_ct
 from osteotrace.model.values import Modality
 from osteotrace.space import Grid
@@ -66,15 +65,6 @@ def test_the_sacrum_is_centred_in_its_uppermost_part():
     (sacrum,) = anatomy.called("sacrum")
     assert sacrum.centroid_mm[2] == pytest.approx(canonical().points((77.5, 0, 0))[2], abs=2.0)
     assert not spine().sacrum(70, 8).anatomy().called("sacrum")  # too little to be known as its top
-
-
-def test_the_dens_is_told_only_at_the_top_of_a_row():
-    drawn = spine(ribs=("",) * 4)
-    drawn.axis[TOPS[0] : TOPS[0] + PITCH] = True
-    assert [b.dens for b in drawn.anatomy().vertebrae] == [0.97, 0.02, 0.02, 0.02]
-    drawn.axis[:] = False
-    drawn.axis[TOPS[3] : TOPS[3] + PITCH] = True
-    assert [b.dens for b in drawn.anatomy().vertebrae] == [0.02, 0.02, 0.02, None]
 
 
 def test_bodies_that_touch_are_told_apart_by_their_centres():
@@ -168,10 +158,39 @@ def test_labels_of_a_large_volume_are_written_on_a_coarser_lattice():
     assert ct_outline.label_grid(small)[0] is small
 
 
-def test_of_two_centres_that_are_too_near_the_weaker_goes():
-    places = np.array([[0.0, 0, 0], [30, 0, 0], [38, 0, 0], [60, 0, 0], [90, 0, 0]])
-    kept = _once(places, np.array([5.0, 5, 1, 5, 5]))
-    assert kept[:, 0].tolist() == [0, 30, 60, 90]
+def row(heights, depth=30.0, peak=1.0, noise=0.0, seed=0):
+    """Evidence along a line with discs between vertebrae of these heights, and where they are."""
+    places = np.cumsum(heights)[:-1]
+    at = np.arange(int(sum(heights)))
+    seen = sum(peak * np.exp(-((at - p) ** 2) / 18.0) for p in places)
+    seen = seen + noise * np.random.default_rng(seed).random(len(at))
+    return seen, np.full(len(at), depth), places
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.floats(0.9, 1.1), min_size=4, max_size=14), st.floats(17, 36), st.integers(0, 9))
+def test_discs_are_found_where_they_are(shares, usual, seed):
+    heights = np.round(usual * np.array(shares))
+    seen, depth, places = row(heights, depth=usual * 1.1, noise=0.15, seed=seed)
+    found = np.array(ct_row.discs(seen, depth))
+    assert all(np.abs(found - place).min() <= 2 for place in places)
+
+
+def test_a_disc_that_is_not_seen_is_put_where_its_neighbours_want_it():
+    seen, depth, places = row([28] * 8)
+    seen[places[3] - 10 : places[3] + 10] = 0.0
+    ends = ct_row.borders(ct_row.discs(seen, depth), len(seen))
+    assert np.abs(np.array(ends) - places[3]).min() <= 4
+    assert len(ends) == 9
+    assert ct_row.sure(ends, seen) == [True] * 3 + [False] * 2 + [True] * 3
+
+
+def test_a_stub_at_the_end_is_no_vertebra():
+    seen, depth, _ = row([5, 28, 28, 28, 20])
+    ends = ct_row.borders(ct_row.discs(seen, depth), len(seen))
+    assert len(ends) == 5
+    assert ct_row.discs(np.zeros(9), np.full(9, 30.0)) == []
+    assert ct_row.borders([], 9) == []
 
 
 @given(st.integers(1, 1200), st.integers(20, 260), st.integers(20, 260))

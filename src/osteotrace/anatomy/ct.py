@@ -34,10 +34,7 @@ SEARCHED: Final = frozenset(
 _CREDIBLE: Final = 0.7  # mean probability in the bodies below which nothing is believed
 _BEHIND_MM: Final = 15.0  # of the centre of a body, that a spinous process reaches at least
 _ABOVE_MM: Final = 4.0  # spinous processes that reach this far above their bodies stand on their head
-_AXIS: Final = 0.5
-_DENS_SEEN, _DENS_NOT_SEEN = 0.97, 0.02
-_DENS_SHARE: Final = (0.15, 0.5)  # of a vertebra that looks like C2: surely not below, surely above
-_MOST_ABOVE_AXIS: Final = 1  # vertebrae: the atlas
+_MOST_ABOVE_UNCLEAR: Final = 0.3  # factor of the confidence of a vertebra whose ends were not seen
 _SURE, _UNSURE = 0.9, 0.6  # of a bone that is no vertebra, and of a small piece of one
 _FEW_VOXELS: Final = 300
 _LEFT_MM: Final = 20.0  # of the spine, where a liver has no business to be
@@ -77,7 +74,7 @@ def skeleton_of(values: NDArray[np.generic], grid: Grid, network: Network) -> Ct
     values : ndarray, shape grid.shape
         HU.
     network : Network
-        With the classes of :mod:`ct_answer`, core, axis and the way to the centre.
+        With classes, the core of a body, and the way to the centre of a vertebra.
     """
     found = answer_of(values, grid, network)
     if found is None:
@@ -121,7 +118,6 @@ def _vertebrae(
     vertebrae: CtVertebrae, ribs: CtRibs, found: CtAnswer, cut: tuple[bool, ...]
 ) -> tuple[Bone, ...]:
     lattice = found.lattice
-    dens = _dens(vertebrae, found, cut)
     boxes = ndimage.find_objects(vertebrae.whole)
     frames = body_shape.frames(lattice.points(vertebrae.centres), lattice)
     out = []
@@ -131,6 +127,7 @@ def _vertebrae(
         points = lattice.points(np.argwhere(body) + [s.start for s in box])
         body_cut = _is_cut_at(np.argwhere(body) + [s.start for s in box], found)
         confidence = float(found.vertebra[box][body].mean())
+        confidence *= 1.0 if vertebrae.clear[n - 1] else _UNCLEAR
         out.append(
             Bone(
                 id=f"V{n}",
@@ -142,22 +139,9 @@ def _vertebrae(
                 size_mm=body_shape.size_of(points, frame, lattice.spacing, cut=body_cut),
                 orientation=body_shape.orientation_of(points, frame),
                 rib=ribs.joined[n - 1],
-                dens=dens[n - 1],
             )
         )
     return tuple(out)
-
-
-def _dens(vertebrae: CtVertebrae, found: CtAnswer, cut: tuple[bool, ...]) -> list[float | None]:
-    """Per vertebra the probability that it is C2; None where it cannot be told."""
-    out: list[float | None] = []
-    for n in range(1, vertebrae.count + 1):
-        share = float((found.axis[vertebrae.whole == n] > _AXIS).mean())
-        seen: float | None = _DENS_SEEN if share > _DENS_SHARE[1] else None
-        if seen is not None and (n - 1 > _MOST_ABOVE_AXIS or cut[n - 1]):
-            seen = None
-        out.append(_DENS_NOT_SEEN if share < _DENS_SHARE[0] and not cut[n - 1] else seen)
-    return out
 
 
 def _write_bones(

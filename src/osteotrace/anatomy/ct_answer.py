@@ -38,12 +38,14 @@ class CtAnswer:
         The most probable class, an index into `names`; 0 outside of the volume.
     vertebra : ndarray of float32, shape lattice.shape
         Probability of a vertebra, body or posterior part.
-    core, axis : ndarray of float32, shape lattice.shape
-        Probability of the inner part of a body, and of C2.
+    core : ndarray of float32, shape lattice.shape
+        Probability of the inner part of a body.
     to_centre : ndarray of float32, shape (3, *lattice.shape)
         From a voxel of a vertebra to the centre of its body, mm along the axes of the lattice.
     inside : ndarray of bool, shape lattice.shape
         Where the volume has values.
+    hu : ndarray of float32, shape lattice.shape
+        What the network was given; air outside of the volume.
     """
 
     lattice: Grid
@@ -51,9 +53,9 @@ class CtAnswer:
     classes: NDArray[np.uint8]
     vertebra: NDArray[np.float32]
     core: NDArray[np.float32]
-    axis: NDArray[np.float32]
     to_centre: NDArray[np.float32]
     inside: NDArray[np.bool_]
+    hu: NDArray[np.float32]
 
     def of(self, *names: str) -> NDArray[np.bool_]:
         """Voxels of some classes."""
@@ -81,8 +83,8 @@ def answer_of(values: NDArray[np.generic], grid: Grid, network: Network) -> CtAn
     hu = hu[box]
     lattice = lattice.crop([s.start for s in box], [s.stop for s in box])
     inside = np.isfinite(hu)
-    image = np.where(inside, np.clip(hu, AIR_HU, _DENSEST_HU), AIR_HU) / np.float32(_SCALE_HU)
-    return _over_tiles(image.astype(np.float32), lattice, inside, network)
+    hu = np.where(inside, np.clip(hu, AIR_HU, _DENSEST_HU), np.float32(AIR_HU))
+    return _over_tiles(hu, lattice, inside, network)
 
 
 def _patient(hu: NDArray[np.float32]) -> tuple[slice, slice, slice] | None:
@@ -101,22 +103,22 @@ def _patient(hu: NDArray[np.float32]) -> tuple[slice, slice, slice] | None:
 
 
 def _over_tiles(
-    image: NDArray[np.float32], lattice: Grid, inside: NDArray[np.bool_], network: Network
+    hu: NDArray[np.float32], lattice: Grid, inside: NDArray[np.bool_], network: Network
 ) -> CtAnswer:
     names = network.channels[: network.channels.index("core")]
-    shape = image.shape
+    shape = hu.shape
     found = CtAnswer(
         lattice,
         names,
         np.zeros(shape, np.uint8),
         np.zeros(shape, np.float32),
         np.zeros(shape, np.float32),
-        np.zeros(shape, np.float32),
         np.zeros((3, *shape), np.float32),
         inside,
+        hu,
     )
     for start, stop, low, high in tiles(shape):
-        logits = _logits(network, image[start:stop])[:, low - start : high - start]
+        logits = _logits(network, hu[start:stop] / np.float32(_SCALE_HU))[:, low - start : high - start]
         _put(found, slice(low, high), logits, network)
     return found
 
@@ -161,8 +163,7 @@ def _put(found: CtAnswer, rows: slice, logits: NDArray[np.float32], network: Net
             vertebra += share
     found.classes[rows] = np.where(inside, classes, 0)
     found.vertebra[rows] = np.where(inside, vertebra / total, 0.0)
-    for name, out in (("core", found.core), ("axis", found.axis)):
-        one = logits[network.channels.index(name)]
-        out[rows] = inside / (1.0 + np.exp(-np.clip(one, -30.0, 30.0)))
+    core = logits[network.channels.index("core")]
+    found.core[rows] = inside / (1.0 + np.exp(-np.clip(core, -30.0, 30.0)))
     first = network.channels.index("to centre i")
     found.to_centre[:, rows] = logits[first : first + 3] * 10.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,8 +22,14 @@ _GAP_MM: Final = 16.0  # a dip wider than this is no disc
 _WIDE_MM: Final = 26.0
 _SHORTEST_MM, _LONGEST_MM = 11.0, 48.0  # distance of two discs
 _PART: Final = 0.45  # of the usual height, that the piece beyond the last disc must have
-_NEED: Final = 0.12  # of evidence, for a disc that is to be believed
-_RATIO, _PITCH = 0.18, 0.22  # spread of the logarithm of neighbouring heights, and about the depth of the bodies
+_NEED: Final = 0.12  # of evidence, for one disc more
+_WEAK: Final = 0.2  # evidence of a disc below which it is doubtful
+_LONG_END: Final = 1.35  # the piece beyond the last disc is at most this much taller than its neighbour
+_DARK_HU: Final = 120.0  # how much darker than endplates a disc is, to count as one half
+_RATIO, _PITCH = (
+    0.18,
+    0.22,
+)  # spread of the logarithm of neighbouring heights, and about the depth of the bodies
 _WEIGHT: Final = 0.12  # of these two against the evidence
 
 
@@ -61,7 +68,9 @@ def line_through(found: CtAnswer) -> Line | None:
     rows = np.arange(filled[0], filled[-1] + 1)
     middle = []
     for axis in (1, 2):
-        mean = np.bincount(where[:, 0], weights=where[:, axis], minlength=own.shape[0]) / np.maximum(number, 1)
+        mean = np.bincount(where[:, 0], weights=where[:, axis], minlength=own.shape[0]) / np.maximum(
+            number, 1
+        )
         track = np.interp(rows, filled, mean[filled])
         sigma = _SMOOTH_MM / found.lattice.spacing[0]
         middle.append(ndimage.gaussian_filter1d(track, sigma, mode="nearest") + box[axis].start)
@@ -90,8 +99,11 @@ def evidence(found: CtAnswer, line: Line) -> tuple[FloatArray, FloatArray]:
     for axis in range(3):
         ahead += _column(found.to_centre[axis], found, line) * line.along[:, axis]
     jump = np.gradient(ndimage.gaussian_filter1d(ahead, 2.0))
+    grey = _column(found.hu, found, line)
+    dark = 0.5 * np.minimum(_dip(grey, _GAP_MM) / _DARK_HU, 1.2)
     highest = np.maximum(ndimage.maximum_filter1d(core, int(2 * _WIDE_MM)), 0.2)
-    seen = disc + 1.2 * _dip(bone, _GAP_MM) + 0.8 * _dip(core, _WIDE_MM) / highest + np.clip(0.3 * jump, 0, 0.6)
+    seen = disc + 1.2 * _dip(bone, _GAP_MM) + 0.8 * _dip(core, _WIDE_MM) / highest
+    seen += dark + np.clip(0.3 * jump, 0.0, 0.6)
     return ndimage.gaussian_filter1d(seen, 1.5), _depth(found, line)
 
 
@@ -128,11 +140,17 @@ def _depth(found: CtAnswer, line: Line) -> FloatArray:
     return np.interp(np.arange(len(line.points)), np.arange(len(area)) * 3, depth)
 
 
-def discs(seen: FloatArray, depth: FloatArray) -> list[int]:
-    """Points of the line at which a vertebra ends and the next begins.
+def discs(seen: FloatArray, depth: FloatArray, longest_top: float = 0.0) -> list[int]:
+    """Points of the line at which a vertebra ends and the next begins; empty for a line too short for it.
 
     The row of discs that has most evidence, with heights that change little from one to the next and suit the
-    depth of the bodies: a best path over the place of a disc and the height above it.
+    depth of the bodies: a best path over the place of a disc and the height above it. The row goes from one
+    end of the line to the other.
+
+    Parameters
+    ----------
+    longest_top : float
+        Length that the uppermost piece may have in any case (C2 has its dens), mm.
     """
     n = len(seen)
     heights = np.arange(int(_SHORTEST_MM), int(_LONGEST_MM) + 1)
@@ -147,35 +165,39 @@ def discs(seen: FloatArray, depth: FloatArray) -> list[int]:
             above = at - height
             if above < 0:
                 break
-            start = gain[above]  # the first disc of the row
             options = best[above] - ratio[:, index]
             previous = int(options.argmax())
-            if options[previous] > start:
-                best[at, index] = options[previous]
-                before[at, index] = previous
-            else:
-                best[at, index] = start
+            best[at, index], before[at, index] = options[previous], previous
+            first = above <= max(_LONG_END * height, longest_top)
+            if first and gain[above] >= options[previous]:
+                best[at, index], before[at, index] = gain[above], -1
             best[at, index] += gain[at] - pitch[index]
+    rest = n - 1 - np.arange(n)
+    best[rest[:, None] > _LONG_END * heights] = -np.inf
     if not np.isfinite(best).any():
         return []
     at, index = (int(x) for x in np.unravel_index(int(best.argmax()), best.shape))
     row = [at]
-    while at >= 0 and index >= 0:
-        previous = before[at, index]
-        at -= int(heights[index])
+    while index >= 0:
+        index, at = int(before[at, index]), at - int(heights[index])
         row.append(at)
-        index = int(previous)
     return row[::-1]
 
 
-def borders(row: list[int], count: int, depth: FloatArray) -> list[int]:
-    """Ends of all vertebrae of a line of `count` points: the discs, and the ends of the line where they count."""
-    if not row:
+def borders(row: list[int], count: int) -> list[int]:
+    """Ends of the vertebrae of a line of `count` points: discs, and the ends of the line where they count."""
+    if len(row) < 2:
         return []
-    heights = np.diff(row) if len(row) > 1 else np.array([float(np.median(depth))])
     out = list(row)
-    if row[0] >= _PART * heights[0]:
+    if row[0] >= _PART * (row[1] - row[0]):
         out.insert(0, 0)
-    if count - row[-1] >= _PART * heights[-1]:
+    if count - row[-1] >= _PART * (row[-1] - row[-2]):
         out.append(count)
     return out
+
+
+def sure(ends: list[int], seen: FloatArray) -> list[bool]:
+    """Per vertebra between two ends, whether both are seen; an end of the line counts as seen."""
+    last = len(seen) - 1
+    clear = [end in (0, last + 1) or seen[max(0, end - 2) : end + 3].max() >= _WEAK for end in ends]
+    return [bool(a and b) for a, b in itertools.pairwise(clear)]

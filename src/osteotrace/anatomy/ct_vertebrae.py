@@ -11,7 +11,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from osteotrace.anatomy.ct_answer import CtAnswer
-from osteotrace.anatomy.ct_row import Line, borders, discs, evidence, line_through
+from osteotrace.anatomy.ct_row import Line, borders, discs, evidence, line_through, sure
 from osteotrace.space import FloatArray
 
 _LIKELY: Final = 0.4  # of a vertebra, where its border is drawn on the lattice of the network
@@ -36,11 +36,14 @@ class CtVertebrae:
         Which of these voxels are body.
     centres : ndarray of float64, shape (count, 3)
         Of the bodies, in voxels of the lattice.
+    clear : tuple of bool
+        Per vertebra, whether the discs above and below it were seen; if not, it may be two, or a part.
     """
 
     whole: NDArray[np.int32]
     bodies: NDArray[np.bool_]
     centres: FloatArray
+    clear: tuple[bool, ...]
 
     @property
     def count(self) -> int:
@@ -54,7 +57,7 @@ def vertebrae_of(found: CtAnswer) -> CtVertebrae:
     if line is None:
         return _none(found)
     seen, depth = evidence(found, line)
-    ends = borders(discs(seen, depth), len(line.points), depth)
+    ends = borders(discs(seen, depth), len(line.points))
     if len(ends) <= _FEWEST:
         return _none(found)
     likely = found.vertebra > _LIKELY
@@ -62,12 +65,12 @@ def vertebrae_of(found: CtAnswer) -> CtVertebrae:
     labels = np.zeros(found.lattice.shape, np.int32)
     _share_out(labels, is_body, ends, line, found)
     _share_out(labels, likely & ~is_body, ends, line, found, pointed=True)
-    return _numbered(_without_crumbs(labels), is_body, found)
+    return _numbered(_without_crumbs(labels), is_body, sure(ends, seen), found)
 
 
 def _none(found: CtAnswer) -> CtVertebrae:
     empty = np.zeros(found.lattice.shape, np.int32)
-    return CtVertebrae(empty, empty > 0, np.zeros((0, 3)))
+    return CtVertebrae(empty, empty > 0, np.zeros((0, 3)), ())
 
 
 def _share_out(
@@ -91,7 +94,9 @@ def _share_out(
     labels[tuple(where[kept].T)] = piece[kept]
 
 
-def _numbered(labels: NDArray[np.int32], is_body: NDArray[np.bool_], found: CtAnswer) -> CtVertebrae:
+def _numbered(
+    labels: NDArray[np.int32], is_body: NDArray[np.bool_], clear: list[bool], found: CtAnswer
+) -> CtVertebrae:
     """Those with enough of a body, numbered anew."""
     volumes = np.bincount(labels[is_body]) * found.lattice.voxel_volume_mm3 / 1000.0
     kept = np.flatnonzero(volumes >= _LEAST_BODY_ML)
@@ -103,7 +108,7 @@ def _numbered(labels: NDArray[np.int32], is_body: NDArray[np.bool_], found: CtAn
     whole = table[labels]
     bodies = is_body & (whole > 0)
     middle = ndimage.center_of_mass(bodies, np.where(bodies, whole, 0), range(1, len(kept) + 1))
-    return CtVertebrae(whole, bodies, np.array(middle))
+    return CtVertebrae(whole, bodies, np.array(middle), tuple(clear[n - 1] for n in kept))
 
 
 def _without_crumbs(labels: NDArray[np.int32]) -> NDArray[np.int32]:
