@@ -34,7 +34,7 @@ SEARCHED: Final = frozenset(
 _CREDIBLE: Final = 0.7  # mean probability in the bodies below which nothing is believed
 _BEHIND_MM: Final = 15.0  # of the centre of a body, that a spinous process reaches at least
 _ABOVE_MM: Final = 4.0  # spinous processes that reach this far above their bodies stand on their head
-_MOST_ABOVE_UNCLEAR: Final = 0.3  # factor of the confidence of a vertebra whose ends were not seen
+_UNCLEAR: Final = 0.3  # factor of the confidence of a vertebra whose ends were not seen
 _SURE, _UNSURE = 0.9, 0.6  # of a bone that is no vertebra, and of a small piece of one
 _FEW_VOXELS: Final = 300
 _LEFT_MM: Final = 20.0  # of the spine, where a liver has no business to be
@@ -55,6 +55,8 @@ class CtSkeleton:
     bones : tuple of Bone
         Vertebrae from head to tail first.
     structures : tuple of Outlined
+    unclear : tuple of str
+        Ids of vertebrae whose discs were not seen.
     liver_left : bool
         Whether the liver lies on the left.
     """
@@ -63,6 +65,7 @@ class CtSkeleton:
     grid: Grid
     bones: tuple[Bone, ...]
     structures: tuple[Outlined, ...]
+    unclear: tuple[str, ...]
     liver_left: bool
 
 
@@ -92,7 +95,8 @@ def skeleton_of(values: NDArray[np.generic], grid: Grid, network: Network) -> Ct
     bones += _write_bones(labels, others, ribs, found)
     structures = _write_structures(labels, organs, found)
     fine, onto = on_grid(labels, found, vertebrae, values, grid)
-    return CtSkeleton(fine, onto, tuple(bones), structures, _liver_is_left(organs, middle, found))
+    unclear = tuple(f"V{n}" for n, clear in enumerate(vertebrae.clear, start=1) if not clear)
+    return CtSkeleton(fine, onto, tuple(bones), structures, unclear, _liver_is_left(organs, middle, found))
 
 
 def _refused(vertebrae: CtVertebrae, found: CtAnswer) -> Refusal | None:

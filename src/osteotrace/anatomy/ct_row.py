@@ -25,12 +25,11 @@ _PART: Final = 0.45  # of the usual height, that the piece beyond the last disc 
 _NEED: Final = 0.12  # of evidence, for one disc more
 _WEAK: Final = 0.2  # evidence of a disc below which it is doubtful
 _LONG_END: Final = 1.35  # the piece beyond the last disc is at most this much taller than its neighbour
+_END_MM: Final = 6  # of the line at both its ends, in which what ends is the line
 _DARK_HU: Final = 120.0  # how much darker than endplates a disc is, to count as one half
-_RATIO, _PITCH = (
-    0.18,
-    0.22,
-)  # spread of the logarithm of neighbouring heights, and about the depth of the bodies
-_WEIGHT: Final = 0.12  # of these two against the evidence
+_TALLER, _RATIO = 0.035, 0.12  # log of how much taller a vertebra is than the one above; its spread
+_LOWER, _PITCH = 0.93, 0.3  # distance of discs over the depth of the bodies; spread of its log
+_WEIGHT: Final = 0.15  # of these two against the evidence
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,7 +103,9 @@ def evidence(found: CtAnswer, line: Line) -> tuple[FloatArray, FloatArray]:
     highest = np.maximum(ndimage.maximum_filter1d(core, int(2 * _WIDE_MM)), 0.2)
     seen = disc + 1.2 * _dip(bone, _GAP_MM) + 0.8 * _dip(core, _WIDE_MM) / highest
     seen += dark + np.clip(0.3 * jump, 0.0, 0.6)
-    return ndimage.gaussian_filter1d(seen, 1.5), _depth(found, line)
+    seen = ndimage.gaussian_filter1d(seen, 1.5)
+    seen[:_END_MM] = seen[-_END_MM:] = 0.0
+    return seen, _depth(found, line)
 
 
 def _column(values: NDArray[np.float32], found: CtAnswer, line: Line) -> FloatArray:
@@ -137,7 +138,7 @@ def _depth(found: CtAnswer, line: Line) -> FloatArray:
     area = inside.sum(axis=1) * 9.0
     area = ndimage.median_filter(area, 25, mode="nearest")
     depth = np.sqrt(area / 1.05)
-    return np.interp(np.arange(len(line.points)), np.arange(len(area)) * 3, depth)
+    return np.asarray(np.interp(np.arange(len(line.points)), np.arange(len(area)) * 3, depth))
 
 
 def discs(seen: FloatArray, depth: FloatArray, longest_top: float = 0.0) -> list[int]:
@@ -158,9 +159,10 @@ def discs(seen: FloatArray, depth: FloatArray, longest_top: float = 0.0) -> list
     gain = seen - _NEED
     best = np.full((n, len(heights)), -np.inf)
     before = np.full((n, len(heights)), -1)
-    ratio = _WEIGHT * 0.5 * (np.log(heights[:, None] / heights[None]) / _RATIO) ** 2
+    # [height of the upper, height of the lower]
+    ratio = _WEIGHT * 0.5 * ((np.log(heights[None] / heights[:, None]) - _TALLER) / _RATIO) ** 2
     for at in range(n):
-        pitch = _WEIGHT * 0.5 * (np.log(heights / usual[at]) / _PITCH) ** 2
+        pitch = _WEIGHT * 0.5 * (np.log(heights / (_LOWER * usual[at])) / _PITCH) ** 2
         for index, height in enumerate(heights):
             above = at - height
             if above < 0:

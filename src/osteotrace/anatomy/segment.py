@@ -80,7 +80,22 @@ def segment_ct(volume: Volume, network: Network) -> Anatomy:
         structures=found.structures,
         searched=ct.SEARCHED,
         made_by=made_by,
-        problems=(*_problems(volume, doubtful), *mirrored),
+        problems=(*_problems(volume, doubtful), *_unclear(volume, found.unclear), *mirrored),
+    )
+
+
+def _unclear(volume: Volume, unclear: tuple[str, ...]) -> tuple[Problem, ...]:
+    if not unclear:
+        return ()
+    return (
+        Problem(
+            Severity.INFERRED,
+            "discs-not-seen",
+            f"{', '.join(unclear)}: where they end was inferred from their neighbours",
+            where=volume.series.id,
+            expected="slices thin enough to show the discs",
+            remedy="do not count vertebrae on this series alone",
+        ),
     )
 
 
