@@ -50,7 +50,7 @@ from osteotrace.space import Grid, NiftiImage, read_nifti, resample
 BAR = {"dice_median": 0.85, "id_rate": 0.95, "certain_rate": 0.90, "silent_wrong": 0, "seconds_median": 20.0}
 NEAR_MM = 20.0
 USUAL = tuple(level for level in VERTEBRAE if level[0] != "S" and level not in ("T13", "L6"))
-TOTALSEGMENTATOR = {27 + n: level for n, level in enumerate(reversed(USUAL))} | {25: "sacrum"}
+TOTALSEGMENTATOR = {27 + n: level for n, level in enumerate(reversed(USUAL))} | {25: "sacrum", 26: "sacrum"}
 VERSE = dict(enumerate(USUAL, start=1)) | {26: "sacrum", 28: "T13", 25: "L6"}
 CASES = (
     ("example_ct.nii.gz", "spine_report_totalseg.nii.gz", TOTALSEGMENTATOR),

@@ -34,6 +34,7 @@ SEARCHED: Final = frozenset(
 _CREDIBLE: Final = 0.7  # mean probability in the bodies below which nothing is believed
 _BEHIND_MM: Final = 15.0  # of the centre of a body, that a spinous process reaches at least
 _ABOVE_MM: Final = 4.0  # spinous processes that reach this far above their bodies stand on their head
+_FEWEST_UPRIGHT: Final = 4  # vertebrae, to say which way they stand
 _UNCLEAR: Final = 0.3  # factor of the confidence of a vertebra whose ends were not seen
 _SURE, _UNSURE = 0.9, 0.6  # of a bone that is no vertebra, and of a small piece of one
 _FEW_VOXELS: Final = 300
@@ -109,7 +110,7 @@ def _refused(vertebrae: CtVertebrae, found: CtAnswer) -> Refusal | None:
             "the vertebral arches do not lie behind the bodies",
             "an image as its header places it",
         )
-    if below < -_ABOVE_MM:
+    if vertebrae.count >= _FEWEST_UPRIGHT and below < -_ABOVE_MM:
         return (
             "upside-down",
             "the spinous processes rise above their bodies",

@@ -22,14 +22,16 @@ _GAP_MM: Final = 16.0  # a dip wider than this is no disc
 _WIDE_MM: Final = 26.0
 _SHORTEST_MM, _LONGEST_MM = 11.0, 48.0  # distance of two discs
 _PART: Final = 0.45  # of the usual height, that the piece beyond the last disc must have
-_NEED: Final = 0.12  # of evidence, for one disc more
-_WEAK: Final = 0.2  # evidence of a disc below which it is doubtful
+_NEED: Final = 0.3  # of evidence, for one disc more
+_WEAK: Final = 0.3  # evidence of a disc below which it is doubtful
 _LONG_END: Final = 1.35  # the piece beyond the last disc is at most this much taller than its neighbour
 _END_MM: Final = 6  # of the line at both its ends, in which what ends is the line
 _DARK_HU: Final = 120.0  # how much darker than endplates a disc is, to count as one half
 _TALLER, _RATIO = 0.035, 0.12  # log of how much taller a vertebra is than the one above; its spread
 _LOWER, _PITCH = 0.93, 0.3  # distance of discs over the depth of the bodies; spread of its log
-_WEIGHT: Final = 0.15  # of these two against the evidence
+_WEIGHT: Final = 0.3  # of these two against the evidence
+_OTHERS: Final = ((0.12, 0.3), (0.45, 0.22))  # need and spread under which a sure disc is found as well
+_SAME_MM: Final = 5.0  # of a disc, in which it is found again
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -141,7 +143,7 @@ def _depth(found: CtAnswer, line: Line) -> FloatArray:
     return np.asarray(np.interp(np.arange(len(line.points)), np.arange(len(area)) * 3, depth))
 
 
-def discs(seen: FloatArray, depth: FloatArray, longest_top: float = 0.0) -> list[int]:
+def discs(seen: FloatArray, depth: FloatArray, need: float = _NEED, spread: float = _PITCH) -> list[int]:
     """Points of the line at which a vertebra ends and the next begins; empty for a line too short for it.
 
     The row of discs that has most evidence, with heights that change little from one to the next and suit the
@@ -150,19 +152,21 @@ def discs(seen: FloatArray, depth: FloatArray, longest_top: float = 0.0) -> list
 
     Parameters
     ----------
-    longest_top : float
-        Length that the uppermost piece may have in any case (C2 has its dens), mm.
+    need : float
+        Evidence that one disc more must bring.
+    spread : float
+        Of the log of the distance of discs over what the depth of the bodies lets expect.
     """
     n = len(seen)
     heights = np.arange(int(_SHORTEST_MM), int(_LONGEST_MM) + 1)
     usual = np.clip(depth, 14.0, 37.0)
-    gain = seen - _NEED
+    gain = seen - need
     best = np.full((n, len(heights)), -np.inf)
     before = np.full((n, len(heights)), -1)
     # [height of the upper, height of the lower]
     ratio = _WEIGHT * 0.5 * ((np.log(heights[None] / heights[:, None]) - _TALLER) / _RATIO) ** 2
     for at in range(n):
-        pitch = _WEIGHT * 0.5 * (np.log(heights / (_LOWER * usual[at])) / _PITCH) ** 2
+        pitch = _WEIGHT * 0.5 * (np.log(heights / (_LOWER * usual[at])) / spread) ** 2
         for index, height in enumerate(heights):
             above = at - height
             if above < 0:
@@ -170,7 +174,7 @@ def discs(seen: FloatArray, depth: FloatArray, longest_top: float = 0.0) -> list
             options = best[above] - ratio[:, index]
             previous = int(options.argmax())
             best[at, index], before[at, index] = options[previous], previous
-            first = above <= max(_LONG_END * height, longest_top)
+            first = above <= _LONG_END * height
             if first and gain[above] >= options[previous]:
                 best[at, index], before[at, index] = gain[above], -1
             best[at, index] += gain[at] - pitch[index]
@@ -198,8 +202,19 @@ def borders(row: list[int], count: int) -> list[int]:
     return out
 
 
-def sure(ends: list[int], seen: FloatArray) -> list[bool]:
-    """Per vertebra between two ends, whether both are seen; an end of the line counts as seen."""
-    last = len(seen) - 1
-    clear = [end in (0, last + 1) or seen[max(0, end - 2) : end + 3].max() >= _WEAK for end in ends]
-    return [bool(a and b) for a, b in itertools.pairwise(clear)]
+def sure(ends: list[int], seen: FloatArray, depth: FloatArray) -> list[bool]:
+    """Per vertebra between two ends, whether both are sure; an end of the line is.
+
+    A disc is sure when it is seen, and found again when evidence counts for more, or for less.
+    """
+    last = len(seen)
+    others = [[0, last, *discs(seen, depth, need, spread)] for need, spread in _OTHERS]
+    clear = [
+        end in (0, last)
+        or bool(
+            seen[max(0, end - 2) : end + 3].max() >= _WEAK
+            and all(np.abs(np.array(other) - end).min() <= _SAME_MM for other in others)
+        )
+        for end in ends
+    ]
+    return [a and b for a, b in itertools.pairwise(clear)]

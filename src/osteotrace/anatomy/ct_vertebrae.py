@@ -65,7 +65,7 @@ def vertebrae_of(found: CtAnswer) -> CtVertebrae:
     labels = np.zeros(found.lattice.shape, np.int32)
     _share_out(labels, is_body, ends, line, found)
     _share_out(labels, likely & ~is_body, ends, line, found, pointed=True)
-    return _numbered(_without_crumbs(labels), is_body, sure(ends, seen), found)
+    return _numbered(_without_crumbs(labels), is_body, sure(ends, seen, depth), found)
 
 
 def _none(found: CtAnswer) -> CtVertebrae:
