@@ -182,7 +182,7 @@ def test_a_disc_that_is_not_seen_is_put_where_its_neighbours_want_it():
     ends = ct_row.borders(ct_row.discs(seen, depth), len(seen))
     assert np.abs(np.array(ends) - places[3]).min() <= 4
     assert len(ends) == 9
-    assert ct_row.sure(ends, seen, depth) == [True] * 3 + [False] * 2 + [True] * 3
+    assert ct_row.sure(ends, seen, depth, 0.3) == [True] * 3 + [False] * 2 + [True] * 3
 
 
 def test_a_stub_at_the_end_is_no_vertebra():

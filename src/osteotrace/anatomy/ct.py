@@ -15,6 +15,7 @@ from osteotrace.anatomy.ct_answer import CtAnswer, answer_of
 from osteotrace.anatomy.ct_bones import Found, bones_of, organs_of
 from osteotrace.anatomy.ct_outline import on_grid
 from osteotrace.anatomy.ct_ribs import CtRibs, midline, ribs_of
+from osteotrace.anatomy.ct_settings import CtSettings
 from osteotrace.anatomy.ct_vertebrae import CtVertebrae, spinous_offset_mm, vertebrae_of
 from osteotrace.anatomy.network import Network
 from osteotrace.model.anatomy import Bone, Outlined, Vector
@@ -31,11 +32,7 @@ SEARCHED: Final = frozenset(
         for side in ("left", "right")
     }
 )
-_CREDIBLE: Final = 0.7  # mean probability in the bodies below which nothing is believed
-_BEHIND_MM: Final = 15.0  # of the centre of a body, that a spinous process reaches at least
-_ABOVE_MM: Final = 4.0  # spinous processes that reach this far above their bodies stand on their head
 _FEWEST_UPRIGHT: Final = 4  # vertebrae, to say which way they stand
-_UNCLEAR: Final = 0.3  # factor of the confidence of a vertebra whose ends were not seen
 _SURE, _UNSURE = 0.9, 0.6  # of a bone that is no vertebra, and of a small piece of one
 _FEW_VOXELS: Final = 300
 _LEFT_MM: Final = 20.0  # of the spine, where a liver has no business to be
@@ -70,7 +67,9 @@ class CtSkeleton:
     liver_left: bool
 
 
-def skeleton_of(values: NDArray[np.generic], grid: Grid, network: Network) -> CtSkeleton | Refusal:
+def skeleton_of(
+    values: NDArray[np.generic], grid: Grid, network: Network, settings: CtSettings
+) -> CtSkeleton | Refusal:
     """Read a CT.
 
     Parameters
@@ -83,34 +82,34 @@ def skeleton_of(values: NDArray[np.generic], grid: Grid, network: Network) -> Ct
     found = answer_of(values, grid, network)
     if found is None:
         return ("no-spine-found", "the image holds nothing but air", "HU of a trunk")
-    vertebrae = vertebrae_of(found)
-    refusal = _refused(vertebrae, found)
+    vertebrae = vertebrae_of(found, settings.disc_evidence)
+    refusal = _refused(vertebrae, found, settings)
     if refusal is not None:
         return refusal
     cut = tuple(_is_cut(vertebrae.whole == n, found) for n in range(1, vertebrae.count + 1))
-    ribs = ribs_of(found, vertebrae, cut)
+    ribs = ribs_of(found, vertebrae, cut, settings)
     middle = midline(found, vertebrae)
-    others, organs = bones_of(found, middle), organs_of(found, middle)
+    others, organs = bones_of(found, middle, settings.sacrum_height_mm), organs_of(found, middle)
     labels = vertebrae.whole.astype(np.uint16)
-    bones = list(_vertebrae(vertebrae, ribs, found, cut))
+    bones = list(_vertebrae(vertebrae, ribs, found, cut, settings.unclear_factor))
     bones += _write_bones(labels, others, ribs, found)
     structures = _write_structures(labels, organs, found)
-    fine, onto = on_grid(labels, found, vertebrae, values, grid)
+    fine, onto = on_grid(labels, found, vertebrae, values, grid, settings.bone_hu)
     unclear = tuple(f"V{n}" for n, clear in enumerate(vertebrae.clear, start=1) if not clear)
     return CtSkeleton(fine, onto, tuple(bones), structures, unclear, _liver_is_left(organs, middle, found))
 
 
-def _refused(vertebrae: CtVertebrae, found: CtAnswer) -> Refusal | None:
-    if vertebrae.count == 0 or float(found.vertebra[vertebrae.bodies].mean()) < _CREDIBLE:
+def _refused(vertebrae: CtVertebrae, found: CtAnswer, settings: CtSettings) -> Refusal | None:
+    if vertebrae.count == 0 or float(found.vertebra[vertebrae.bodies].mean()) < settings.credible_probability:
         return ("no-spine-found", "no row of vertebral bodies was found", "a spine")
     below, behind = spinous_offset_mm(vertebrae, found)
-    if not behind >= _BEHIND_MM:
+    if not behind >= settings.spinous_behind_mm:
         return (
             "faces-backwards",
             "the vertebral arches do not lie behind the bodies",
             "an image as its header places it",
         )
-    if vertebrae.count >= _FEWEST_UPRIGHT and below < -_ABOVE_MM:
+    if vertebrae.count >= _FEWEST_UPRIGHT and below < -settings.spinous_above_mm:
         return (
             "upside-down",
             "the spinous processes rise above their bodies",
@@ -120,7 +119,7 @@ def _refused(vertebrae: CtVertebrae, found: CtAnswer) -> Refusal | None:
 
 
 def _vertebrae(
-    vertebrae: CtVertebrae, ribs: CtRibs, found: CtAnswer, cut: tuple[bool, ...]
+    vertebrae: CtVertebrae, ribs: CtRibs, found: CtAnswer, cut: tuple[bool, ...], unclear_factor: float
 ) -> tuple[Bone, ...]:
     lattice = found.lattice
     boxes = ndimage.find_objects(vertebrae.whole)
@@ -132,7 +131,7 @@ def _vertebrae(
         points = lattice.points(np.argwhere(body) + [s.start for s in box])
         body_cut = _is_cut_at(np.argwhere(body) + [s.start for s in box], found)
         confidence = float(found.vertebra[box][body].mean())
-        confidence *= 1.0 if vertebrae.clear[n - 1] else _UNCLEAR
+        confidence *= 1.0 if vertebrae.clear[n - 1] else unclear_factor
         out.append(
             Bone(
                 id=f"V{n}",

@@ -23,7 +23,6 @@ SINGLE_ORGANS: Final = (("heart", 60.0), ("liver", 100.0), ("urinary bladder", 1
 PAIRED_ORGANS: Final = (("lung", 50.0), ("kidney", 25.0), ("back muscles", 15.0), ("iliopsoas", 15.0))
 _LEAST_CAVA_ML: Final = 5.0
 _LEAST_PART: Final = 0.1  # of the greatest part of a bone, below which a loose part is left out
-_SACRUM_MM: Final = 24.0  # least height: less of it is not known to be its uppermost part
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,19 +40,21 @@ class Found:
         return np.asarray(np.argwhere(self.mask) + [s.start for s in self.box])
 
 
-def bones_of(found: CtAnswer, middle: FloatArray) -> list[Found]:
+def bones_of(found: CtAnswer, middle: FloatArray, sacrum_mm: float) -> list[Found]:
     """Sacrum, sternum, skull, hip bones, scapulae and femora that are in view.
 
     Parameters
     ----------
     middle : ndarray, shape (rows,)
         Left-right index of the midline at each row of the lattice.
+    sacrum_mm : float
+        Least height of a sacrum in view.
     """
     boxes = _boxes(found)
     out = []
     for name, least_ml in SINGLE_BONES:
         item = _main(name, found, boxes, least_ml)
-        if item is not None and (name != "sacrum" or _height_mm(item, found) >= _SACRUM_MM):
+        if item is not None and (name != "sacrum" or _height_mm(item, found) >= sacrum_mm):
             out.append(item)
     for name, least_ml in PAIRED_BONES:
         out += _by_side(name, found, boxes, middle, least_ml)

@@ -17,7 +17,6 @@ _MOST_VOXELS: Final = 2**24  # of a CT whose labels are written on its own latti
 _FINE_MM: Final = 1.6  # a larger one is made coarser, but not coarser than this
 _REACH_MM: Final = 4.0  # beyond the network's outline, in which bone is looked for
 _EDGE: Final = 0.5
-_BONE_HU: Final = 150.0  # half way between soft tissue and cortex
 _SOFT_HU: Final = 150.0  # from there to what is surely bone
 _WEIGHT: Final = 0.3  # of the bone against the network
 _SMOOTH: Final = 0.6  # voxels
@@ -48,6 +47,7 @@ def on_grid(
     vertebrae: CtVertebrae,
     values: NDArray[np.generic],
     grid: Grid,
+    bone_hu: float,
 ) -> tuple[NDArray[np.uint16], Grid]:
     """All labels on the lattice for labels.
 
@@ -57,6 +57,8 @@ def on_grid(
         Vertebrae are 1 to vertebrae.count.
     values : ndarray, shape grid.shape
         HU.
+    bone_hu : float
+        Half way between soft tissue and cortex.
     """
     onto, factors = label_grid(grid)
     fine = np.round(resample(labels.astype(np.float32), found.lattice, onto, order=0, fill=0.0))
@@ -72,7 +74,7 @@ def on_grid(
     number = np.round(resample(near.astype(np.float32), found.lattice, part, order=0, fill=0.0))
     share = resample(np.where(near > 0, found.vertebra, 0.0), found.lattice, part, fill=0.0)
     smooth = ndimage.gaussian_filter(np.nan_to_num(hu, nan=AIR_HU), _SMOOTH)
-    bone = np.clip((smooth - _BONE_HU) / _SOFT_HU, -1.0, 1.0) * _WEIGHT
+    bone = np.clip((smooth - bone_hu) / _SOFT_HU, -1.0, 1.0) * _WEIGHT
     inside = (share + bone > _EDGE) & (number > 0)
     own = out[box]
     is_vertebra = (own > 0) & (own <= vertebrae.count)

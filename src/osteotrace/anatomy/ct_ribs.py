@@ -10,15 +10,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from osteotrace.anatomy.ct_answer import CtAnswer
+from osteotrace.anatomy.ct_settings import CtSettings
 from osteotrace.anatomy.ct_vertebrae import CtVertebrae
 from osteotrace.space import FloatArray
 
 _LEAST_ML: Final = 0.6
 _NEAR_MM: Final = 18.0  # of a vertebra: the head and neck of a rib
-_TOUCH_MM: Final = 12.0  # from a vertebra to the rib that joins it
-_LONG_MM: Final = 38.0  # a shorter piece may be a transverse process
-_SIDE_MM: Final = 48.0  # lateral view that a rib needs to be seen
-_OWN_SHARE: Final = 0.6  # of the head of a rib that lies at its own vertebra; less is doubtful
 _BOTH, _ONE, _NONE = 0.99, 0.95, 0.01
 
 
@@ -41,7 +38,7 @@ class CtRibs:
     joined: tuple[float | None, ...]
 
 
-def ribs_of(found: CtAnswer, vertebrae: CtVertebrae, cut: tuple[bool, ...]) -> CtRibs:
+def ribs_of(found: CtAnswer, vertebrae: CtVertebrae, cut: tuple[bool, ...], settings: CtSettings) -> CtRibs:
     """Ribs, and the vertebrae that they join.
 
     Parameters
@@ -57,10 +54,14 @@ def ribs_of(found: CtAnswer, vertebrae: CtVertebrae, cut: tuple[bool, ...]) -> C
         own = np.argwhere(parts[box] == n) + [s.start for s in box]
         left = own[:, 2] - middle[own[:, 0]] > 0
         sides.append("left" if left.mean() > 0.5 else "right")
-    on_side = _joins(parts, tuple(sides), vertebrae, found)
+    on_side = _joins(parts, tuple(sides), vertebrae, found, settings)
     joined = []
     for n in range(vertebrae.count):
-        joined.append(_probability(on_side[n], _sees_sides(found, vertebrae.centres[n]), cut=cut[n]))
+        joined.append(
+            _probability(
+                on_side[n], _sees_sides(found, vertebrae.centres[n], settings.rib_side_mm), cut=cut[n]
+            )
+        )
     return CtRibs(parts, tuple(sides), tuple(joined))
 
 
@@ -83,7 +84,11 @@ def midline(found: CtAnswer, vertebrae: CtVertebrae) -> FloatArray:
 
 
 def _joins(
-    parts: NDArray[np.int32], sides: tuple[str, ...], vertebrae: CtVertebrae, found: CtAnswer
+    parts: NDArray[np.int32],
+    sides: tuple[str, ...],
+    vertebrae: CtVertebrae,
+    found: CtAnswer,
+    settings: CtSettings,
 ) -> list[dict[str, bool | None]]:
     """Per vertebra and side: whether a rib joins it, None where there is a doubtful piece."""
     out: list[dict[str, bool | None]] = [{"left": False, "right": False} for _ in range(vertebrae.count)]
@@ -102,13 +107,16 @@ def _joins(
     for head in range(1, count + 1):
         own = heads == head
         least = float(distance[own].min())
-        if least > _TOUCH_MM:
+        if least > settings.rib_touch_mm:
             continue
         close = own & (distance < least + 4.0)
         numbers = np.bincount(whole[tuple(index[close] for index in nearest)])
         vertebra = int(numbers.argmax())
         rib = int(np.bincount(ribs[own]).argmax())
-        sure = lengths[rib] >= _LONG_MM and numbers[vertebra] >= _OWN_SHARE * numbers.sum()
+        sure = (
+            lengths[rib] >= settings.rib_length_mm
+            and numbers[vertebra] >= settings.rib_own_share * numbers.sum()
+        )
         side = sides[rib - 1]
         if sure:
             out[vertebra - 1][side] = True
@@ -129,9 +137,9 @@ def _lengths(parts: NDArray[np.int32], spacing: tuple[float, ...]) -> FloatArray
     return np.array([0.0, *sizes])
 
 
-def _sees_sides(found: CtAnswer, centre: FloatArray) -> bool:
+def _sees_sides(found: CtAnswer, centre: FloatArray, side_mm: float) -> bool:
     """Whether the volume reaches far enough to both sides of a body."""
-    step = _SIDE_MM / found.lattice.spacing[2]
+    step = side_mm / found.lattice.spacing[2]
     for k in (centre[2] - step, centre[2] + step):
         at = np.round((centre[0], centre[1], k)).astype(int)
         if (at < 0).any() or (at >= found.lattice.shape).any() or not found.inside[tuple(at)]:

@@ -23,7 +23,6 @@ _WIDE_MM: Final = 26.0
 _SHORTEST_MM, _LONGEST_MM = 11.0, 48.0  # distance of two discs
 _PART: Final = 0.45  # of the usual height, that the piece beyond the last disc must have
 _NEED: Final = 0.3  # of evidence, for one disc more
-_WEAK: Final = 0.3  # evidence of a disc below which it is doubtful
 _LONG_END: Final = 1.35  # the piece beyond the last disc is at most this much taller than its neighbour
 _END_MM: Final = 6  # of the line at both its ends, in which what ends is the line
 _DARK_HU: Final = 120.0  # how much darker than endplates a disc is, to count as one half
@@ -202,17 +201,18 @@ def borders(row: list[int], count: int) -> list[int]:
     return out
 
 
-def sure(ends: list[int], seen: FloatArray, depth: FloatArray) -> list[bool]:
+def sure(ends: list[int], seen: FloatArray, depth: FloatArray, least: float) -> list[bool]:
     """Per vertebra between two ends, whether both are sure; an end of the line is.
 
-    A disc is sure when it is seen, and found again when evidence counts for more, or for less.
+    A disc is sure when it is seen (evidence of `least`), and found again when evidence counts for more, or
+    for less.
     """
     last = len(seen)
     others = [[0, last, *discs(seen, depth, need, spread)] for need, spread in _OTHERS]
     clear = [
         end in (0, last)
         or bool(
-            seen[max(0, end - 2) : end + 3].max() >= _WEAK
+            seen[max(0, end - 2) : end + 3].max() >= least
             and all(np.abs(np.array(other) - end).min() <= _SAME_MM for other in others)
         )
         for end in ends

@@ -51,8 +51,14 @@ class CtVertebrae:
         return len(self.centres)
 
 
-def vertebrae_of(found: CtAnswer) -> CtVertebrae:
-    """The vertebrae that stand in one row; none where there are fewer than two."""
+def vertebrae_of(found: CtAnswer, disc_evidence: float) -> CtVertebrae:
+    """The vertebrae that stand in one row; none where there are fewer than two.
+
+    Parameters
+    ----------
+    disc_evidence : float
+        Below which a disc was not seen.
+    """
     line = line_through(found)
     if line is None:
         return _none(found)
@@ -65,7 +71,7 @@ def vertebrae_of(found: CtAnswer) -> CtVertebrae:
     labels = np.zeros(found.lattice.shape, np.int32)
     _share_out(labels, is_body, ends, line, found)
     _share_out(labels, likely & ~is_body, ends, line, found, pointed=True)
-    return _numbered(_without_crumbs(labels), is_body, sure(ends, seen, depth), found)
+    return _numbered(_without_crumbs(labels), is_body, sure(ends, seen, depth, disc_evidence), found)
 
 
 def _none(found: CtAnswer) -> CtVertebrae:

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from osteotrace.anatomy import body_shape, ct, mr
+from osteotrace.anatomy.ct_settings import CtSettings
 from osteotrace.anatomy.network import Network, load_network
 from osteotrace.model.anatomy import Anatomy, Bone, Outlined
+from osteotrace.model.criteria import load_criteria
 from osteotrace.model.imaging import Volume
 from osteotrace.model.problem import Problem
 from osteotrace.model.values import Modality, Severity
@@ -67,7 +69,7 @@ def segment_ct(volume: Volume, network: Network) -> Anatomy:
     values, made_by = np.asarray(volume.values), f"osteotrace ct network {network.digest}"
     if not np.isfinite(values).all():
         return _nothing(volume, "no-spine-found", "the image holds voxels without a number", "HU of a trunk")
-    found = ct.skeleton_of(values, volume.grid, network)
+    found = ct.skeleton_of(values, volume.grid, network, CtSettings.of(load_criteria()))
     if not isinstance(found, ct.CtSkeleton):
         return _nothing(volume, *found, made_by)
     bones, doubtful = _doubted(found.bones)
