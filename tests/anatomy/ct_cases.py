@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from anatomy.fake_network import mr_volume
+from osteotrace.anatomy.ct_segment import segment_ct
 from osteotrace.anatomy.network import Network
-from osteotrace.anatomy.segment import segment_ct
 from osteotrace.model.values import Modality
 from osteotrace.space import Grid
 

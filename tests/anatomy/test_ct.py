@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from anatomy.ct_cases import SHAPE, TOPS, Drawn, canonical, spine
 from anatomy.fake_network import mr_volume
 from osteotrace.anatomy import ct_answer, ct_outline, ct_row
-from osteotrace.anatomy.segment import segment_ct
+from osteotrace.anatomy.ct_segment import segment_ct
 from osteotrace.model.values import Modality
 from osteotrace.space import Grid
 

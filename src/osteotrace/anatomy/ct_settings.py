@@ -9,7 +9,7 @@ from osteotrace.model.criteria import Criteria
 
 @dataclass(frozen=True, slots=True)
 class CtSettings:
-    """Criteria ``anatomy.*``; each is explained there."""
+    """Criteria ``anatomy_ct.*``; each is explained there."""
 
     credible_probability: float
     disc_evidence: float
@@ -25,11 +25,11 @@ class CtSettings:
 
     @classmethod
     def of(cls, criteria: Criteria) -> CtSettings:
-        """Read the criteria ``anatomy.*``.
+        """Read the criteria ``anatomy_ct.*``.
 
         Raises
         ------
         CriterionError
             When one is unknown or not a number.
         """
-        return cls(**{name: criteria.number(f"anatomy.{name}") for name in cls.__dataclass_fields__})
+        return cls(**{name: criteria.number(f"anatomy_ct.{name}") for name in cls.__dataclass_fields__})

@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from osteotrace.anatomy import body_shape, ct, mr
-from osteotrace.anatomy.ct_settings import CtSettings
+from osteotrace.anatomy import body_shape, mr
+from osteotrace.anatomy.ct_segment import segment_ct
 from osteotrace.anatomy.network import Network, load_network
 from osteotrace.model.anatomy import Anatomy, Bone, Outlined
-from osteotrace.model.criteria import load_criteria
 from osteotrace.model.imaging import Volume
 from osteotrace.model.problem import Problem
 from osteotrace.model.values import Modality, Severity
@@ -31,8 +30,8 @@ def segment(volume: Volume) -> Anatomy:
     """What is seen of the skeleton in a volume.
 
     MR that was taken in sagittal slices, or in thin ones: vertebral bodies, the body of S1 as ``sacrum``,
-    discs and spinal canal (both coarse). CT: whole vertebrae with the ribs that join them and the dens, the
-    other bones, and organs (coarse). Other volumes: nothing is searched, and a problem says why.
+    discs and spinal canal (both coarse). CT: whole vertebrae and whether a rib joins them, the other bones,
+    organs (coarse). Other volumes: nothing is searched, and a problem says why.
 
     Returns
     -------
@@ -46,9 +45,9 @@ def segment(volume: Volume) -> Anatomy:
     refusal = _unfit(volume.grid, sagittal=modality is Modality.MR)
     if refusal is not None:
         return _nothing(volume, *refusal)
-    if modality is Modality.MR:
-        return segment_mr(volume, load_network("mr"))
-    return segment_ct(volume, load_network("ct"))
+    if modality is Modality.CT:
+        return segment_ct(volume, load_network("ct"))
+    return segment_mr(volume, load_network("mr"))
 
 
 def segment_mr(volume: Volume, network: Network) -> Anatomy:
@@ -62,54 +61,6 @@ def segment_mr(volume: Volume, network: Network) -> Anatomy:
         return _nothing(volume, *refusal, _made_by(network))
     labels = mr.bodies_on(found, network, volume.grid)
     return _anatomy(volume, network, found, labels, volume.grid)
-
-
-def segment_ct(volume: Volume, network: Network) -> Anatomy:
-    """As :func:`segment`, for CT and with a given network."""
-    values, made_by = np.asarray(volume.values), f"osteotrace ct network {network.digest}"
-    if not np.isfinite(values).all():
-        return _nothing(volume, "no-spine-found", "the image holds voxels without a number", "HU of a trunk")
-    found = ct.skeleton_of(values, volume.grid, network, CtSettings.of(load_criteria()))
-    if not isinstance(found, ct.CtSkeleton):
-        return _nothing(volume, *found, made_by)
-    bones, doubtful = _doubted(found.bones)
-    mirrored = (_liver_left(volume),) if found.liver_left else ()
-    return Anatomy(
-        series_id=volume.series.id,
-        labels=found.labels,
-        grid=found.grid,
-        bones=bones,
-        structures=found.structures,
-        searched=ct.SEARCHED,
-        made_by=made_by,
-        problems=(*_problems(volume, doubtful), *_unclear(volume, found.unclear), *mirrored),
-    )
-
-
-def _unclear(volume: Volume, unclear: tuple[str, ...]) -> tuple[Problem, ...]:
-    if not unclear:
-        return ()
-    return (
-        Problem(
-            Severity.INFERRED,
-            "discs-not-seen",
-            f"{', '.join(unclear)}: where they end was inferred from their neighbours",
-            where=volume.series.id,
-            expected="slices thin enough to show the discs",
-            remedy="do not count vertebrae on this series alone",
-        ),
-    )
-
-
-def _liver_left(volume: Volume) -> Problem:
-    return Problem(
-        Severity.INFERRED,
-        "liver-on-the-left",
-        "the liver lies on the left: the image is mirrored, or the patient's organs are",
-        where=volume.series.id,
-        expected="a liver on the right",
-        remedy="check the orientation in the header before a side is named",
-    )
 
 
 def _no_spine(found: mr.MrBodies, network: Network) -> tuple[str, str, str] | None:
