@@ -1,97 +1,201 @@
 import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from anatomy.fake_network import SHAPE, STEP, box, canonical, mr_volume, network_with, spine
-from osteotrace.anatomy import ct, segment
-from osteotrace.anatomy.segment import segment_ct
+from anatomy.ct_cases import SHAPE, TOPS, Drawn, canonical, spine
+from anatomy.fake_network import mr_volume
+from osteotrace.anatomy import ct_answer, ct_outline, ct_row
+from osteotrace.anatomy.ct_segment import segment_ct
 from osteotrace.model.values import Modality
 from osteotrace.space import Grid
 
 
-def shell(inner, outer):
-    return (outer > 0) & ~(inner > 0)
+def codes(anatomy):
+    return [problem.code for problem in anatomy.problems]
 
 
-def trunk():
-    """Soft tissue around four vertebrae: spongy bodies in cortex, each with an arch behind and below."""
-    hu = np.full(SHAPE, 40.0, np.float32)
-    for top in (10, 40, 70, 100):
-        hu[box((top - 1, 19, 4), (top + 23, 49, 20)) > 0] = 500
-        hu[box((top, 20, 5), (top + 22, 48, 19)) > 0] = 140
-        hu[box((top + 2, 48, 7), (top + 12, 56, 9)) > 0] = 400
-        hu[box((top + 2, 48, 15), (top + 12, 56, 17)) > 0] = 400
-        hu[box((top + 2, 56, 7), (top + 20, 60, 17)) > 0] = 400
-        hu[box((top + 10, 60, 11), (top + 24, 72, 13)) > 0] = 400
-    return hu
+def test_vertebrae_are_instances_with_body_and_posterior_part():
+    anatomy = spine().anatomy()
+    assert [b.name for b in anatomy.vertebrae] == ["vertebra"] * 4
+    for number, (bone, top) in enumerate(zip(anatomy.vertebrae, TOPS, strict=True), start=1):
+        assert bone.label == number
+        assert anatomy.labels[top + 5, 37, 45] == number  # body
+        assert anatomy.labels[top + 12, 66, 45] == number  # spinous process, beside the next body
+        assert anatomy.labels[top + 5, 52, 30] == number  # transverse process
+        assert np.allclose(bone.centroid_mm, canonical().points((top + 5, 37, 44.5)), atol=1.0)
+        assert not bone.touches_edge
+        assert bone.size_mm.height_mm == pytest.approx(22.0, abs=2.0)
+        assert bone.orientation.upper_endplate[2] > 0.98
+    assert anatomy.labels[TOPS[0] + 12, 37, 45] == 0
 
 
-GRID = canonical()
+def test_ribs_join_the_vertebra_that_they_reach():
+    anatomy = spine(ribs=("lr", "l", "", "")).anatomy()
+    assert [b.rib for b in anatomy.vertebrae] == [0.99, 0.95, 0.01, 0.01]
+    names = [b.name for b in anatomy.bones if b.name.startswith("rib")]
+    assert sorted(names) == ["rib left", "rib left", "rib right"]
+    assert len({b.id for b in anatomy.bones}) == len(anatomy.bones)
 
 
-def drawn():
-    body, core, discs = spine()
-    return {"body": body * 0.95, "core": core * 0.95, "disc": discs}
+def test_a_short_piece_beside_a_vertebra_leaves_the_rib_open():
+    drawn = spine(ribs=("lr", "", "", ""))
+    drawn.box("rib", (TOPS[1] + 2, 46, 57), (TOPS[1] + 7, 50, 66))
+    assert [b.rib for b in drawn.anatomy().vertebrae] == [0.99, None, 0.01, 0.01]
 
 
-def fitted(hu, **channels):
-    """A network that sees the channels on the lattice that is cut out of the volume."""
-    lattice = ct.spine_region(hu, GRID)
-    start = np.array(lattice.offset_in(GRID))
-    low, high = np.maximum(start, 0), np.minimum(start + lattice.shape, SHAPE)
-    put = tuple(slice(a, b) for a, b in zip(low - start, high - start, strict=True))
-    out = {}
-    for name, values in channels.items():
-        out[name] = np.zeros(lattice.shape, np.float32)
-        out[name][put] = values[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
-    return network_with(**out)
+def test_no_rib_is_denied_where_the_sides_are_out_of_view():
+    narrow = Drawn((110, 72, 46))
+    wide = spine(ribs=("", "", "", ""))
+    for name in ("classes", "core", "hu"):
+        setattr(narrow, name, getattr(wide, name)[:, :, 22:68])
+    narrow.to_centre = wide.to_centre[:, :, :, 22:68]
+    assert {b.rib for b in narrow.anatomy().vertebrae} == {None}
 
 
-def test_whole_vertebrae_have_cortex_and_their_own_arch():
-    hu = trunk()
-    anatomy = segment_ct(mr_volume(hu, GRID, Modality.CT), fitted(hu, **drawn()))
-    assert [b.name for b in anatomy.bones] == ["vertebra"] * 4
-    for number, top in enumerate((10, 40, 70, 100), start=1):
-        assert anatomy.labels[top + 6, 30, 12] == number
-        assert anatomy.labels[top + 6, 58, 12] == number
-        assert anatomy.labels[top + 22, 70, 12] == number
-        assert anatomy.labels[top - 1, 30, 12] == number
-    assert "sacrum" not in anatomy.searched
+def test_a_vertebra_that_the_volume_cuts_says_so_and_denies_no_rib():
+    anatomy = spine(ribs=("", "", "", ""), tops=(-4, 11, 26, 41)).anatomy()
+    assert [b.touches_edge for b in anatomy.vertebrae] == [True, False, False, False]
+    assert [b.rib for b in anatomy.vertebrae] == [None, 0.01, 0.01, 0.01]
+    assert anatomy.vertebrae[0].size_mm is None
 
 
-def test_a_volume_without_bone_holds_no_spine():
-    volume = mr_volume(np.full(SHAPE, 40.0, np.float32), GRID, Modality.CT)
-    assert [p.code for p in segment(volume).problems] == ["no-spine-found"]
+def test_the_sacrum_is_centred_in_its_uppermost_part():
+    anatomy = spine().sacrum(70, 35).anatomy()
+    (sacrum,) = anatomy.called("sacrum")
+    assert sacrum.centroid_mm[2] == pytest.approx(canonical().points((77.5, 0, 0))[2], abs=2.0)
+    assert not spine().sacrum(70, 8).anatomy().called("sacrum")  # too little to be known as its top
 
 
-def test_bone_that_is_no_spine_is_not_labelled():
-    hu = np.full(SHAPE, -1000.0, np.float32)
-    hu[20:100, 20:60, 8:20] = 300 * np.random.default_rng(1).normal(1, 0.3, (80, 40, 12))
-    anatomy = segment(mr_volume(hu, GRID, Modality.CT))
-    assert [p.code for p in anatomy.problems] == ["no-spine-found"]
+def test_bodies_that_touch_are_told_apart_by_their_centres():
+    drawn = spine()
+    for top in TOPS[:-1]:
+        drawn.box("vertebra body", (top + 11, 30, 35), (top + 13, 45, 55))
+        drawn.to_centre[0, top + 11 : top + 13] = -14.0
+        drawn.box("vertebra body", (top + 13, 30, 35), (top + 15, 45, 55))
+        drawn.to_centre[0, top + 13 : top + 15] = 14.0
+    anatomy = drawn.anatomy()
+    assert len(anatomy.vertebrae) == 4
+    assert anatomy.labels[TOPS[1] - 4, 37, 45] == 1
+    assert anatomy.labels[TOPS[1] - 1, 37, 45] == 2
 
 
-def test_a_ct_that_faces_backwards_is_named():
-    hu = trunk()
-    network = fitted(hu, **(drawn() | {"canal": box((5, 4, 9), (125, 16, 15))}))
-    assert segment_ct(mr_volume(hu, GRID, Modality.CT), network).problems[0].code == "faces-backwards"
+def test_organs_are_coarse_and_paired_by_side():
+    drawn = spine()
+    drawn.box("lung", (0, 10, 2), (50, 28, 30), hu=-800)
+    drawn.box("lung", (0, 10, 60), (50, 28, 88), hu=-800)
+    drawn.box("heart", (30, 4, 40), (60, 26, 58), hu=40)
+    drawn.box("vena cava", (0, 26, 34), (110, 29, 40), hu=40)
+    drawn.box("liver", (60, 2, 2), (100, 25, 40), hu=60)
+    found = {s.name: s.coarse for s in drawn.anatomy().structures}
+    assert found["lung left"] is False
+    assert found["lung right"] is False
+    assert found["heart"] is found["liver"] is True
+    assert {"superior vena cava", "inferior vena cava"} <= found.keys()
 
 
-def test_the_spine_is_sought_in_the_back_of_a_large_trunk():
-    grid = Grid((100, 100, 30), np.diag([4.0, 4.0, 5.0, 1.0]), "1")
-    hu = np.full(grid.shape, 0.0, np.float32)
-    hu[48:54, 80:88] = 400
-    hu[48:54, 2:4] = 400
-    lattice = ct.spine_region(hu, grid)
-    assert lattice.contains(grid.points((51, 84, 15)))
-    assert not lattice.contains(grid.points((51, 3, 15)))
-    assert np.allclose(lattice.spacing, STEP)
+def test_a_liver_on_the_left_is_named():
+    drawn = spine()
+    drawn.box("liver", (60, 2, 50), (100, 25, 88), hu=60)
+    assert codes(drawn.anatomy()) == ["liver-on-the-left"]
 
 
-def test_seeds_spread_along_the_mask_and_only_where_they_may():
-    seeds = np.zeros((1, 1, 9), np.int32)
-    seeds[0, 0, 0], seeds[0, 0, 8] = 1, 2
-    mask = np.ones(seeds.shape, bool)
-    assert ct.spread_along(seeds, mask).ravel().tolist() == [1, 1, 1, 1, 1, 2, 2, 2, 2]
-    mask[0, 0, 2] = False
-    assert ct.spread_along(seeds, mask).ravel().tolist() == [1, 1, 0, 2, 2, 2, 2, 2, 2]
-    allowed = np.array([1, 1, 1, 1, 1, 1, 1, 2, 2], np.int32).reshape(1, 1, 9)
-    assert ct.spread_along(seeds, mask | True, allowed).ravel().tolist() == [1, 1, 1, 1, 1, 1, 1, 2, 2]
+def test_one_vertebra_is_no_spine():
+    assert codes(Drawn().vertebra(20).anatomy()) == ["no-spine-found"]
+    assert codes(Drawn().anatomy()) == ["no-spine-found"]
+
+
+def test_air_and_missing_numbers_hold_no_spine():
+    empty = mr_volume(np.full(SHAPE, -1000.0, np.float32), canonical(), Modality.CT)
+    assert "nothing but air" in segment_ct(empty, Drawn().network).problems[0].found
+    broken = mr_volume(np.full(SHAPE, np.nan, np.float32), canonical(), Modality.CT)
+    assert "without a number" in segment_ct(broken, Drawn().network).problems[0].found
+
+
+def test_a_volume_that_faces_backwards_is_refused():
+    drawn = spine()
+    for name in ("classes", "core", "hu"):
+        setattr(drawn, name, getattr(drawn, name)[:, ::-1])
+    drawn.to_centre = drawn.to_centre[:, :, ::-1] * np.array([1, -1, 1])[:, None, None, None]
+    anatomy = drawn.anatomy()
+    assert codes(anatomy) == ["faces-backwards"]
+    assert anatomy.bones == ()
+
+
+def test_a_volume_upside_down_is_refused():
+    drawn = spine()
+    for name in ("classes", "core", "hu"):
+        setattr(drawn, name, getattr(drawn, name)[::-1])
+    drawn.to_centre = drawn.to_centre[:, ::-1] * np.array([-1, 1, 1])[:, None, None, None]
+    assert codes(drawn.anatomy()) == ["upside-down"]
+
+
+def test_bone_draws_the_border_between_the_voxels_of_the_network():
+    drawn, top = spine(), TOPS[1]
+    hu = drawn.hu.repeat(2, 0).repeat(2, 1).repeat(2, 2)
+    coarse = canonical()
+    fine = canonical(hu.shape, 1.0)
+    affine = fine.affine.copy()
+    affine[:3, 3] = coarse.points((-0.25, -0.25, -0.25))
+    fine = Grid(hu.shape, affine, "1.2.3")
+    below = 2 * (top + 11)
+    hu[below - 1, 60:90, 70:90] = hu[below - 2, 60:90, 70:90] = -50.0  # the left half ends early
+    hu[below : below + 3, 60:90, 90:110] = 600.0  # the right half reaches on
+    volume = mr_volume(hu, fine, Modality.CT)
+    anatomy = segment_ct(volume, drawn.network)
+    assert anatomy.grid.shape == hu.shape
+    assert anatomy.labels[below - 2 : below + 1, 75, 80].tolist() == [2, 0, 0]
+    assert anatomy.labels[below - 2 : below + 2, 75, 100].tolist() == [2, 2, 2, 0]
+
+
+def test_labels_of_a_large_volume_are_written_on_a_coarser_lattice():
+    grid = Grid((512, 512, 300), np.diag([0.7, 0.7, 1.0, 1.0]), "1")
+    onto, factors = ct_outline.label_grid(grid)
+    assert factors.tolist() == [2, 2, 1]
+    assert onto.shape == (256, 256, 300)
+    assert np.allclose(onto.points((0, 0, 0)), grid.points((0.5, 0.5, 0)))
+    small = canonical()
+    assert ct_outline.label_grid(small)[0] is small
+
+
+def row(heights, depth=30.0, peak=1.0, noise=0.0, seed=0):
+    """Evidence along a line with discs between vertebrae of these heights, and where they are."""
+    places = np.cumsum(heights)[:-1]
+    at = np.arange(int(sum(heights)))
+    seen = sum(peak * np.exp(-((at - p) ** 2) / 18.0) for p in places)
+    seen = seen + noise * np.random.default_rng(seed).random(len(at))
+    return seen, np.full(len(at), depth), places
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.floats(0.9, 1.1), min_size=4, max_size=14), st.floats(17, 36), st.integers(0, 9))
+def test_discs_are_found_where_they_are(shares, usual, seed):
+    heights = np.round(usual * np.array(shares))
+    seen, depth, places = row(heights, depth=usual * 1.1, noise=0.15, seed=seed)
+    found = np.array(ct_row.discs(seen, depth))
+    assert all(np.abs(found - place).min() <= 2 for place in places)
+
+
+def test_a_disc_that_is_not_seen_is_put_where_its_neighbours_want_it():
+    seen, depth, places = row([28] * 8)
+    seen[places[3] - 10 : places[3] + 10] = 0.0
+    ends = ct_row.borders(ct_row.discs(seen, depth), len(seen))
+    assert np.abs(np.array(ends) - places[3]).min() <= 4
+    assert len(ends) == 9
+    assert ct_row.sure(ends, seen, depth, 0.3) == [True] * 3 + [False] * 2 + [True] * 3
+
+
+def test_a_stub_at_the_end_is_no_vertebra():
+    seen, depth, _ = row([5, 28, 28, 28, 20])
+    ends = ct_row.borders(ct_row.discs(seen, depth), len(seen))
+    assert len(ends) == 5
+    assert ct_row.discs(np.zeros(9), np.full(9, 30.0)) == []
+    assert ct_row.borders([], 9) == []
+
+
+@given(st.integers(1, 1200), st.integers(20, 260), st.integers(20, 260))
+def test_tiles_keep_every_row_once(rows, j, k):
+    made = ct_answer.tiles((rows, j, k))
+    kept = [row for *_, low, high in made for row in range(low, high)]
+    assert kept == list(range(rows))
+    assert all(0 <= start <= low < high <= stop <= rows for start, stop, low, high in made)

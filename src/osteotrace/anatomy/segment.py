@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from osteotrace.anatomy import body_shape, ct, mr, mr_structures
+from osteotrace.anatomy import body_shape, mr, mr_structures
+from osteotrace.anatomy.ct_segment import segment_ct
 from osteotrace.anatomy.network import Network, load_network
 from osteotrace.anatomy.settings import MrSettings, packaged_settings
 from osteotrace.model.anatomy import Anatomy, Bone
@@ -17,20 +18,18 @@ from osteotrace.model.problem import Problem
 from osteotrace.model.values import Modality, Severity
 from osteotrace.space import Grid
 
-_MOST_VOXELS = 2**24  # of a CT whose labels are written on its own lattice
-
 
 def segment(volume: Volume) -> Anatomy:
     """What is seen of the skeleton in a volume.
 
     MR that was taken in sagittal slices, or in thin ones: vertebral bodies, the body of S1 as ``sacrum``,
-    discs and spinal canal (both coarse). CT: whole vertebrae, discs and canal; no landmark of the levels is
-    looked for. Other volumes: nothing is searched, and a problem says why.
+    discs and spinal canal (both coarse). CT: whole vertebrae and whether a rib joins them, the other bones,
+    organs (coarse). Other volumes: nothing is searched, and a problem says why.
 
     Returns
     -------
     Anatomy
-        On the lattice of the volume, or for a large CT on a lattice around the spine. Without any bone where
+        On the lattice of the volume, or for a large CT on a coarser one. Without any bone where
         no spine was found; what limits the answer stands in ``problems``.
     """
     modality = volume.series.modality
@@ -39,8 +38,9 @@ def segment(volume: Volume) -> Anatomy:
     refusal = _unfit(volume.grid, packaged_settings(), sagittal=modality is Modality.MR)
     if refusal is not None:
         return _nothing(volume, *refusal)
-    network = load_network("mr")
-    return segment_mr(volume, network) if modality is Modality.MR else segment_ct(volume, network)
+    if modality is Modality.CT:
+        return segment_ct(volume, load_network("ct"))
+    return segment_mr(volume, load_network("mr"))
 
 
 def segment_mr(volume: Volume, network: Network, settings: MrSettings | None = None) -> Anatomy:
@@ -55,21 +55,6 @@ def segment_mr(volume: Volume, network: Network, settings: MrSettings | None = N
         return _nothing(volume, *refusal, _made_by(network))
     labels = mr.bodies_on(found, network, volume.grid, settings)
     return _anatomy(volume, network, found, labels, volume.grid, settings)
-
-
-def segment_ct(volume: Volume, network: Network) -> Anatomy:
-    """As :func:`segment`, for CT and with a given network."""
-    settings = packaged_settings()
-    values = np.asarray(volume.values)
-    found = ct.find_bodies(values, volume.grid, network) if np.isfinite(values).all() else None
-    if found is None:
-        return _nothing(volume, "no-spine-found", "the image holds hardly any bone", "HU of a trunk")
-    refusal = _no_spine(found, network, settings)
-    if refusal is not None:
-        return _nothing(volume, *refusal, _made_by(network))
-    whole = ct.whole_vertebrae(found, network, values, volume.grid)
-    grid = volume.grid if values.size <= _MOST_VOXELS else found.lattice
-    return _anatomy(volume, network, found, ct.on_grid(whole, found.lattice, grid), grid, settings)
 
 
 def _no_spine(found: mr.MrBodies, network: Network, settings: MrSettings) -> tuple[str, str, str] | None:
@@ -106,7 +91,7 @@ def _anatomy(
         grid=grid,
         bones=bones,
         structures=structures,
-        searched=frozenset(sought | ({"sacrum"} if volume.series.modality is Modality.MR else set())),
+        searched=frozenset(sought | {"sacrum"}),
         made_by=_made_by(network),
         problems=_problems(volume, doubtful),
     )

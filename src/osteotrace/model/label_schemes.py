@@ -368,6 +368,7 @@ def _all_structures() -> Iterator[Structure]:
         yield Structure(f"vertebra {level}", "vertebra", codes.VERTEBRAE.get(level), level=level)
     yield from _discs_and_endplates()
     for side in SIDES:
+        yield Structure(f"rib {side}", "rib", codes.RIB, side)
         for number in RIB_NUMBERS:
             yield Structure(f"rib {side} {number}", "rib", codes.RIBS[number], side, str(number))
     for kind, names in _tables()["structures"].items():
