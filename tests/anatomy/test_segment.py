@@ -62,6 +62,13 @@ def test_s1_is_the_sacrum_and_ends_the_row():
     assert anatomy.bones[-1].id == "sacrum"
 
 
+def test_a_vertebra_that_may_be_s1_is_trusted_less():
+    s1 = box((100, 20, 5), (122, 48, 19)) * 0.3
+    *others, last = segment_mr(mr_volume(textured(), GRID), network_with(**seen(s1=s1))).bones
+    assert last.name == "vertebra"
+    assert 0.3 < last.confidence < 0.6 < min(b.confidence for b in others)
+
+
 def test_what_lies_beside_the_row_is_no_vertebra():
     drawn = seen()
     drawn["body"] = np.maximum(drawn["body"], box((60, 60, 0), (80, 80, 4)) * 0.95)

@@ -83,7 +83,7 @@ def _anatomy(
     settings: MrSettings,
 ) -> Anatomy:
     structures = mr_structures.outline(found, network, labels, grid, settings)
-    bones, doubtful = _doubted(_bones(found, network), settings)
+    bones, doubtful = _doubted(_bones(found, network, settings), settings)
     sought = {"vertebra", "intervertebral disc", "spinal canal"}
     return Anatomy(
         series_id=volume.series.id,
@@ -152,22 +152,29 @@ def _nothing(volume: Volume, code: str, found: str, expected: str, made_by: str 
     )
 
 
-def _bones(found: mr.MrBodies, network: Network) -> tuple[Bone, ...]:
-    """The bodies from head to tail; the last one may be the body of S1."""
+def _bones(found: mr.MrBodies, network: Network, settings: MrSettings) -> tuple[Bone, ...]:
+    """The bodies from head to tail; the last one may be the body of S1.
+
+    A vertebra that may be S1 instead is trusted less.
+    """
     points = [found.lattice.points(np.argwhere(found.bodies == n)) for n in range(1, found.count + 1)]
     frames = body_shape.frames(np.array([p.mean(axis=0) for p in points]), found.lattice)
     body = found.probability[mr.channel(network, "body")]
+    s1 = found.probability[mr.channel(network, "s1")]
     bones = []
     for number, (own, frame) in enumerate(zip(points, frames, strict=True), start=1):
         cut = _is_cut(found, number)
         x, y, z = (float(v) for v in frame.centre)
+        sure = float(body[found.bodies == number].mean())
+        if number != found.sacral:
+            sure *= max(0.0, 1.0 - float(s1[found.bodies == number].mean()) / settings.s1_probability)
         bones.append(
             Bone(
                 id="sacrum" if number == found.sacral else f"V{number}",
                 name="sacrum" if number == found.sacral else "vertebra",
                 label=number,
                 centroid_mm=(x, y, z),
-                confidence=round(float(body[found.bodies == number].mean()), 3),
+                confidence=round(sure, 3),
                 touches_edge=cut,
                 size_mm=body_shape.size_of(own, frame, found.lattice.spacing, cut=cut),
                 orientation=body_shape.orientation_of(own, frame),
