@@ -163,7 +163,8 @@ def _fitted(
         return _of_unknown_side(skeleton, chain, readings, [best, *others], settings, notes)
     tried = [best, *(_another(skeleton, chain, reading, best, settings) for reading in readings[1:])]
     chosen, said = _chosen(readings, tried, settings)
-    reading, start = readings[chosen], tried[chosen]
+    reading = readings[chosen]
+    start = best if chosen == 0 else _best_whole(skeleton, chain, reading, settings)
     fitted = _posed(skeleton, chain, start, reading, settings)
     return _recorded(skeleton, chain, reading, start, fitted, settings, (*notes, *said)), reading
 
