@@ -214,8 +214,8 @@ def _title(bone: Bone) -> str:
 def _guessed(anatomy: Anatomy, points: FloatArray) -> NDArray[np.int16]:
     """Regions of unnamed bone by its place against the vertebrae; -1 where it cannot be said.
 
-    Ribs and pelvis are parted by the waist, where there is no bone beside the spine; what lies above goes with
-    the chest wall of its side, but far out below the uppermost vertebrae with the shoulder.
+    Ribs and pelvis are parted by the waist, where there is no bone beside the spine; what lies above goes
+    with the chest wall of its side, but far out below the uppermost vertebrae with the shoulder.
     """
     spine = np.array([b.centroid_mm for b in anatomy.vertebrae])
     if len(spine) < _FEWEST_VERTEBRAE:
