@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anatomy.ct_cases import SHAPE, TOPS, Drawn, canonical, spine
+from anatomy.ct_cases import CLASSES, SHAPE, TOPS, Drawn, canonical, spine
 from anatomy.fake_network import mr_volume
 from osteotrace.anatomy import ct_answer, ct_outline, ct_row
 from osteotrace.anatomy.ct_segment import segment_ct
@@ -78,6 +78,15 @@ def test_bodies_that_touch_are_told_apart_by_their_centres():
     assert len(anatomy.vertebrae) == 4
     assert anatomy.labels[TOPS[1] - 4, 37, 45] == 1
     assert anatomy.labels[TOPS[1] - 1, 37, 45] == 2
+
+
+def test_where_discs_outweigh_bodies_nothing_is_clear():
+    drawn = spine()
+    for top in TOPS:
+        drawn.classes[top + 2 : top + 9, 31:44, 36:54] = CLASSES.index("intervertebral disc")
+    anatomy = drawn.anatomy()
+    assert codes(anatomy) == ["discs-not-seen"]
+    assert max(b.confidence for b in anatomy.vertebrae) < 0.35
 
 
 def test_organs_are_coarse_and_paired_by_side():
