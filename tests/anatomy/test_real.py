@@ -32,6 +32,7 @@ def test_vertebrae_of_a_real_ct_without_a_landmark(osteotrace_data: Path):
     path = osteotrace_data / "nifti/tptbox_samples/ct/sub-ct_label-22_ct.nii.gz"
     anatomy = segment(volume_of(read_nifti(path, "ct"), "ct", Modality.CT))
     assert len(anatomy.vertebrae) == 3
+    assert [p.code for p in anatomy.problems] == ["discs-not-seen"]  # marrow is as dense as the discs
     assert not anatomy.called("sacrum")
 
 

@@ -82,7 +82,7 @@ def skeleton_of(
     found = answer_of(values, grid, network)
     if found is None:
         return ("no-spine-found", "the image holds nothing but air", "HU of a trunk")
-    vertebrae = vertebrae_of(found, settings.disc_evidence)
+    vertebrae = vertebrae_of(found, settings)
     refusal = _refused(vertebrae, found, settings)
     if refusal is not None:
         return refusal

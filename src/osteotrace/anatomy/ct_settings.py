@@ -13,6 +13,7 @@ class CtSettings:
 
     credible_probability: float
     disc_evidence: float
+    disc_share_max: float
     unclear_factor: float
     rib_touch_mm: float
     rib_length_mm: float

@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 
 from osteotrace.anatomy.ct_answer import CtAnswer
 from osteotrace.anatomy.ct_row import Line, borders, discs, evidence, line_through, sure
+from osteotrace.anatomy.ct_settings import CtSettings
 from osteotrace.space import FloatArray
 
 _LIKELY: Final = 0.4  # of a vertebra, where its border is drawn on the lattice of the network
@@ -51,13 +52,11 @@ class CtVertebrae:
         return len(self.centres)
 
 
-def vertebrae_of(found: CtAnswer, disc_evidence: float) -> CtVertebrae:
+def vertebrae_of(found: CtAnswer, settings: CtSettings) -> CtVertebrae:
     """The vertebrae that stand in one row; none where there are fewer than two.
 
-    Parameters
-    ----------
-    disc_evidence : float
-        Below which a disc was not seen.
+    Where more of the column is disc than can be, marrow and discs may be mistaken for each other: no vertebra
+    is clear.
     """
     line = line_through(found)
     if line is None:
@@ -71,7 +70,10 @@ def vertebrae_of(found: CtAnswer, disc_evidence: float) -> CtVertebrae:
     labels = np.zeros(found.lattice.shape, np.int32)
     _share_out(labels, is_body, ends, line, found)
     _share_out(labels, likely & ~is_body, ends, line, found, pointed=True)
-    return _numbered(_without_crumbs(labels), is_body, sure(ends, seen, depth, disc_evidence), found)
+    clear = sure(ends, seen, depth, settings.disc_evidence)
+    if found.of("intervertebral disc").sum() > settings.disc_share_max * is_body.sum():
+        clear = [False] * len(clear)
+    return _numbered(_without_crumbs(labels), is_body, clear, found)
 
 
 def _none(found: CtAnswer) -> CtVertebrae:
