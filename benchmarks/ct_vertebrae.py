@@ -182,27 +182,29 @@ def real_cases(data: Path) -> Iterator[Case]:
 
 
 def phantom_cases(seed: int) -> Iterator[Case]:
-    """The CT series of the first session with one of a random patient."""
+    """The first CT series of a random patient."""
     plan = plan_case(CaseRequest(case="random", seed=seed))
-    for session in plan.sessions:
-        series = tuple(s for s in session.series if isinstance(s.protocol, CtProtocol))
-        if series:
-            break
+    series, session = next(
+        (series, session)
+        for session in plan.sessions
+        for series in session.series
+        if isinstance(series.protocol, CtProtocol)
+    )
+    shown = replace(session, series=(series,), drawn_on=series.id)  # the truth of what is drawn on is written
     with tempfile.TemporaryDirectory(prefix="osteotrace-bench-") as name:
         folder = Path(name)
-        make_patient(
-            folder, replace(plan, sessions=(replace(session, series=series, drawn_on=""),)), reader="none"
+        make_patient(folder, replace(plan, sessions=(shown,)), reader="none")
+        patient = intake.only_patient(intake.scan(folder / "dicom"), folder)
+        (volume,) = intake.read_patient(patient, load_criteria()).volumes
+        truth = folder / "truth" / f"{series.id}_bones.nii.gz"
+        listed = json.loads((folder / "truth" / f"{series.id}_labels.json").read_text(encoding="utf-8"))
+        names = {int(n): bone.removeprefix("vertebrae_") for n, bone in listed["bones"].items()}
+        yield Case(
+            f"phantom {seed} {series.id}",
+            volume,
+            read_nifti(truth, volume.grid.frame_of_reference_uid),
+            names,
         )
-        criteria = load_criteria()
-        patient = intake.read_patient(intake.only_patient(intake.scan(folder / "dicom"), folder), criteria)
-        for planned, volume in zip(series, patient.volumes, strict=True):
-            truth = folder / "truth" / f"{planned.id}_bones.nii.gz"
-            if truth.exists():
-                listed = json.loads(
-                    (folder / "truth" / f"{planned.id}_labels.json").read_text(encoding="utf-8")
-                )
-                names = {int(n): bone.removeprefix("vertebrae_") for n, bone in listed["bones"].items()}
-                yield Case(f"phantom {seed} {planned.id}", volume, read_nifti(truth, planned.id), names)
 
 
 def main() -> None:
