@@ -1,8 +1,8 @@
 """How far the alignment puts bones of phantom patients from where they are, and what it says of it.
 
 A patient of each seed lies in several scanners (CT, MR, PET-CT) in different poses; every pair of sessions is
-aligned alone, with anatomies from ``anatomy.segment``. The error is that of the centres of vertebrae and sacrum
-and of 200 random points of bones that both sessions show; the truth is read here only, after the alignment.
+aligned alone, with anatomies from ``anatomy.segment``. The error is that of the centres of vertebrae and
+sacrum and of 200 random points of bones that both sessions show; the truth is read after the alignment only.
 
     python benchmarks/alignment.py --seeds A-B [--keep DIR] [--hard] [--peer-pairs N]
     python benchmarks/alignment.py --data DIR
