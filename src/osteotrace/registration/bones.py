@@ -28,8 +28,6 @@ _SAMPLES = 1500
 _ITERATIONS = 10
 _TETHER_MM = 20.0
 _RANK_POWER = 0.5
-_SPACING_MM = 4.0  # difference of distances of vertebrae, at which a way to count is worth 1/e
-_SACRUM_MM, _SACRUM_WORTH = 14.0, 0.5  # sacra that lie apart speak against a way to count
 _CLOSE = 0.3  # share of the score of the best way, from which on the bones decide
 _RIVALS = 3
 _FEWEST_VERTEBRAE = 2
@@ -118,7 +116,7 @@ def starts_from_rows(fixed: Frame, moving: Frame, settings: Settings, seed: int)
     for way in ways:
         start = _inverse(way.pose) if swap else way.pose
         pose = climb(pairs, start, _RANK_POWER, _ITERATIONS, Tether(start, _TETHER_MM))[1]
-        scored.append((evidence(pairs, pose, _RANK_POWER)[0] * _worth(way), pose))
+        scored.append((evidence(pairs, pose, _RANK_POWER)[0] * way.worth, pose))
     ranked = with_edges(scored, probes.ready, fields.ready, settings, 0)
     ways_of = {id(pose): way for way, (_, pose) in zip(ways, scored, strict=True)}
     out = []
@@ -131,12 +129,6 @@ def starts_from_rows(fixed: Frame, moving: Frame, settings: Settings, seed: int)
             Start(_inverse(pose) if swap else pose, found, basis, ways_of[id(pose)], score / ranked[0][0])
         )
     return tuple(out)
-
-
-def _worth(way: RowStart) -> float:
-    """Factor on the evidence of a way to count: how well centres and sacra meet."""
-    apart = way.sacrum_mm is not None and way.sacrum_mm > _SACRUM_MM
-    return float(np.exp(-((way.spacing_mm / _SPACING_MM) ** 2))) * (_SACRUM_WORTH if apart else 1.0)
 
 
 def align_bones(
@@ -210,7 +202,7 @@ def _worth_of(fitted: Fitted, start: Start) -> float:
     """Mean agreement around the measured vertebrae, times how well distances and sacra agree."""
     row = [i for i in fitted.measured if fitted.pairs[i].bone.is_vertebra]
     values = [agreement_at(fitted, i, fitted.chain.motions[i]) for i in row]
-    return float(np.mean(values)) * (_worth(start.way) if start.way else 1.0) if values else 0.0
+    return float(np.mean(values)) * (start.way.worth if start.way else 1.0) if values else 0.0
 
 
 def _mirrored(fixed: Frame, moving: Frame, found: Found, settings: BoneSettings) -> bool | None:

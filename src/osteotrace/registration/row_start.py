@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +19,8 @@ _ROUNDS = 8
 _AXIS_MM = 30.0
 _AXIS_WEIGHT = 0.15
 _LEAST = 2
+_SPACING_MM = 4.0  # difference of distances of vertebrae, at which a way to count is worth 1/e
+_SACRUM_MM, _SACRUM_WORTH = 14.0, 0.5  # sacra that lie apart speak against a way to count
 
 Pairs = tuple[tuple[int, int], ...]
 
@@ -48,6 +49,12 @@ class RowStart:
     stretch: float
     sacrum_mm: float | None
 
+    @property
+    def worth(self) -> float:
+        """How well distances and sacra agree, 0 to 1."""
+        apart = self.sacrum_mm is not None and self.sacrum_mm > _SACRUM_MM
+        return float(np.exp(-((self.spacing_mm / _SPACING_MM) ** 2))) * (_SACRUM_WORTH if apart else 1.0)
+
 
 def row_starts(first: Skeleton, second: Skeleton) -> list[RowStart]:
     """All distinct ways, those that bring most vertebrae together first."""
@@ -55,12 +62,11 @@ def row_starts(first: Skeleton, second: Skeleton) -> list[RowStart]:
     if len(here) < _LEAST or len(there) < _LEAST:
         return []
     found: dict[Pairs, RowStart] = {}
-    for shift in range(-len(here) + _LEAST, len(there) - _LEAST + 1):
-        index = [(i, i + shift) for i in range(len(here)) if 0 <= i + shift < len(there)]
-        start = _settled(first, second, index)
+    for i, j in _seeds(len(here), len(there)):
+        start = _settled(first, second, i, j)
         if start is not None and start.pairs not in found:
             found[start.pairs] = start
-    return sorted(found.values(), key=lambda s: (-len(s.pairs), s.spacing_mm))
+    return sorted(found.values(), key=lambda s: -len(s.pairs) * s.worth)
 
 
 def same_bones(first: Skeleton, second: Skeleton, pose: FloatArray) -> Pairs:
@@ -96,12 +102,17 @@ def fitted(one: FloatArray, other: FloatArray) -> FloatArray:
     return pose
 
 
-def _settled(first: Skeleton, second: Skeleton, index: Sequence[tuple[int, int]]) -> RowStart | None:
-    """Turn an index-by-index count into one by place, which a missed vertebra does not shift."""
+def _seeds(n: int, m: int) -> list[tuple[int, int]]:
+    """Pairs to start from: three vertebrae of the shorter row with each one of the longer."""
+    few = sorted({round(share * (min(n, m) - 1)) for share in (0.25, 0.5, 0.75)})
+    return [(i, j) if n <= m else (j, i) for i in few for j in range(max(n, m))]
+
+
+def _settled(first: Skeleton, second: Skeleton, i: int, j: int) -> RowStart | None:
+    """Follow both rows from one pair of vertebrae by place, which a missed vertebra does not shift."""
     here, there = _centres(first), _centres(second)
-    middle = index[len(index) // 2]
-    near = [pair for pair in index if abs(pair[0] - middle[0]) <= 1]
-    pose = fitted(here[[i for i, _ in near]], there[[j for _, j in near]])
+    pose = np.eye(4)
+    pose[:3, 3] = there[j] - here[i]
     pairs, _ = _followed(here, there, pose)
     if len(pairs) < _LEAST:
         return None
