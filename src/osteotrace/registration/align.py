@@ -178,7 +178,8 @@ def _between(
     quality = assess(found, settings, seed)
     tick()
     rigid = _alignment(fixed.ready, moving.ready, found, quality, swap)
-    return _better(by_rows, _followed(fixed, moving, rigid, found, settings, bone_settings, seed))
+    followed = _followed(fixed, moving, rigid, found, settings, bone_settings, seed)
+    return followed if by_rows is None else _second(by_rows, followed)
 
 
 def _followed(
@@ -202,11 +203,12 @@ def _followed(
     )
 
 
-def _better(one: Alignment | None, other: Alignment) -> Alignment:
-    """The alignment with the better verdict; of equals the first."""
-    if one is None:
-        return other
-    return other if worst(one.verdict, other.verdict) is not other.verdict else one
+def _second(failed: Alignment, other: Alignment) -> Alignment:
+    """What the images say where the rows of vertebrae contradict each other: doubtful at best."""
+    if other.verdict is Verdict.FAILED:
+        return failed
+    reasons = (*failed.reasons[:1], *other.reasons)
+    return replace(other, verdict=worst(other.verdict, Verdict.DOUBTFUL), reasons=reasons)
 
 
 def _alignment(

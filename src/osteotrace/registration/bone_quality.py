@@ -168,9 +168,9 @@ def _judged(
     doubts = []
     if radius > settings.good_radius_mm:
         doubts.append(f"95% radius {radius:.0f} mm")
-    if not seen:
+    if not seen and doubts:
         doubts.append(_NEIGHBOURS)
-    elif trust < _CONTRADICTED:
+    elif seen and trust < _CONTRADICTED:
         doubts.append(f"its own images say {residual or 0.0:.0f} mm otherwise than its neighbours")
     return (Verdict.DOUBTFUL, tuple(doubts)) if doubts else (Verdict.GOOD, ())
 

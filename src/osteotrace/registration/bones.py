@@ -173,7 +173,7 @@ def align_bones(
         stretch=abs(start.way.stretch) if start.way and len(start.way.pairs) > _FEWEST_VERTEBRAE else 0.0,
         mirrored=_mirrored(fixed, moving, replace(start.found, pose=pose), bone_settings),
     )
-    return _judged(record, says, bone_settings)
+    return judged(record, says, bone_settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +278,8 @@ def _unfolded(record: Alignment) -> Alignment:
     return record
 
 
-def _judged(record: Alignment, says: Says, settings: BoneSettings) -> Alignment:
+def judged(record: Alignment, says: Says, settings: BoneSettings) -> Alignment:
+    """The record with a verdict, and what speaks against it."""
     told = [b for b in record.bones if b.name == "vertebra" and b.source == "images"]
     checks: Sequence[tuple[bool, bool, str]] = (
         (

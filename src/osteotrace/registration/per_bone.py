@@ -38,6 +38,7 @@ _TETHER_MM = (14.0, 7.0)
 _LEAST_SAMPLES = 200
 _CENTRE_SD_MM, _CENTRE_SD_DEG = 3.0, 10.0  # of a motion from the centres of two outlines
 _OTHER_SD_MM = 6.0
+_LEAST_SHARE = 0.35  # of the usual agreement of a bone
 _LEAST_OVERLAP = 0.3
 _HELD_POINTS = 100
 
@@ -223,7 +224,7 @@ def fit_bones(
 
         with ThreadPoolExecutor(threads()) as pool:
             found = list(pool.map(climbed, range(len(pairs))))
-        measured = {i: motion for i, motion in enumerate(found) if motion is not None}
+        measured = _convincing(found, patches, tables)
         said = [_measured(i, pairs[i], patches[i], motion, settings) for i, motion in measured.items()]
         chain = joined(centres, start, said, joints)
     rng = np.random.default_rng(seed)
@@ -233,6 +234,24 @@ def fit_bones(
     ]
     around = _tables(wide, chain.motions)
     return Fitted(tuple(pairs), tuple(joints), tuple(patches), measured, chain, tables, tuple(wide), around)
+
+
+def _convincing(
+    found: Sequence[FloatArray | None],
+    patches: Sequence[Patch | None],
+    tables: Mapping[tuple[str, str], FloatArray],
+) -> dict[int, FloatArray]:
+    """Motions at which a bone agrees not much less than the others do: the rest is lost, or covered."""
+    values: dict[int, float] = {}
+    for i, (motion, patch) in enumerate(zip(found, patches, strict=True)):
+        if motion is not None and patch is not None:
+            values[i] = agreement(patch.field, patch.samples, tables[patch.series], patch.pose(motion))[0]
+    usual = float(np.median(list(values.values()))) if values else 0.0
+    return {
+        i: motion
+        for i, value in values.items()
+        if value > _LEAST_SHARE * usual and (motion := found[i]) is not None
+    }
 
 
 def best_near(
