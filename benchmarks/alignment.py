@@ -196,7 +196,7 @@ def real_results(data: Path) -> Iterator[tuple[Result, str]]:
 def compared_with(
     patient: Posed, results: Sequence[Result], folder: Path, wanted: int
 ) -> dict[str, list[tuple[float, float]]]:
-    """Median error and seconds of each peer on the first pairs of this patient, one of each kind of images."""
+    """Median error and seconds of each peer on pairs of this patient, one of each kind of images."""
     out: dict[str, list[tuple[float, float]]] = {}
     kinds: set[str] = set()
     for result in results:
