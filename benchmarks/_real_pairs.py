@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from scipy.ndimage import map_coordinates
 
 from _common import unpack_case
 from mr_vertebrae import volume_of
@@ -25,7 +26,7 @@ _SESSIONS = (("VB1_02", "VB1_03"), ("VB1_06", "VB1_07"), ("VB1_02", "VB1_06"), (
 _JOINT_DEG, _JOINT_MM = 1.5, 0.4  # standard deviation of a joint's motion
 _BEND_DEG = 1.2  # of every joint
 _NOISE = 0.03
-_SLAB = 2_000_000
+_EVERY = 4  # voxels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,18 +121,22 @@ def _bend(centres: FloatArray, rng: np.random.Generator) -> Polyrigid:
 
 
 def _pulled(volume: Volume, blend: Polyrigid, grid: Grid) -> FloatArray:
-    """Values of the volume where the warp takes each voxel of the grid from; linear."""
-    from scipy.ndimage import map_coordinates
+    """Values of the volume where the warp takes each voxel of the grid from; linear.
 
-    out = np.empty(int(np.prod(grid.shape)))
-    flat = np.arange(out.size)
-    for first in range(0, out.size, _SLAB):
-        index = np.stack(np.unravel_index(flat[first : first + _SLAB], grid.shape), axis=1)
-        source = volume.grid.indices(blend.invert(grid.points(index)))
-        out[first : first + _SLAB] = map_coordinates(
-            volume.values, source.T, order=1, mode="constant", cval=float(volume.values.min())
-        )
-    return out.reshape(grid.shape)
+    The warp is inverted on every fourth voxel and is linear in between.
+    """
+    coarse = tuple(-(-n // _EVERY) + 1 for n in grid.shape)
+    knots = np.moveaxis(np.indices(coarse), 0, -1).reshape(-1, 3) * _EVERY
+    source = volume.grid.indices(blend.invert(grid.points(knots))).reshape(*coarse, 3)
+    out = np.empty(grid.shape, dtype=np.float64)
+    low = float(volume.values.min())
+    for k in range(grid.shape[2]):
+        place = np.moveaxis(np.indices((*grid.shape[:2], 1)), 0, -1)[..., 0, :] + [0, 0, k]
+        at = (place / _EVERY).reshape(-1, 3).T
+        index = [map_coordinates(source[..., axis], at, order=1, mode="nearest") for axis in range(3)]
+        values = map_coordinates(volume.values, index, order=1, mode="constant", cval=low)
+        out[..., k] = values.reshape(grid.shape[:2])
+    return out
 
 
 def _contrast(values: FloatArray, volume: Volume, rng: np.random.Generator) -> FloatArray:
