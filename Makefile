@@ -6,8 +6,7 @@ PEERS ?= .venv-peers
 OUT ?= demo-out
 BIN := $(VENV)/bin
 SEEDS ?= 0-1
-SEEDED := benchmarks/phantom.py
-ON_PHANTOMS := benchmarks/alignment.py
+SEEDED := benchmarks/phantom.py benchmarks/alignment.py
 BENCHMARKS := $(sort $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py)))
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
@@ -35,9 +34,9 @@ format: $(VENV)/.dev ## let ruff lay out the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.dev ## every benchmark, on the real scans in OSTEOTRACE_DATA and on phantoms
+bench: $(VENV)/.dev $(PEERS)/.done ## every benchmark, on the real scans in OSTEOTRACE_DATA and on phantoms
 	@test -n "$(OSTEOTRACE_DATA)" || { echo "set OSTEOTRACE_DATA to the folder of real scans" >&2; exit 2; }
-	@for script in $(filter-out $(SEEDED) $(ON_PHANTOMS),$(BENCHMARKS)); do \
+	@for script in $(filter-out $(SEEDED),$(BENCHMARKS)); do \
 	    echo "== $$script"; $(BIN)/python $$script --data "$(OSTEOTRACE_DATA)" || exit $$?; \
 	done
 	@for script in $(SEEDED); do \

@@ -1,8 +1,10 @@
-"""One registration by another program, run in the environment of the peers: ``python _alignment_peers.py FOLDER TOOL``.
+"""One registration by another program, in the environment of the peers.
 
-The folder holds ``fixed.nii.gz``, ``moving.nii.gz`` (cubic voxels, one frame, started alike for all tools) and
-``points.npy`` (LPS mm, fixed). ``TOOL.npz`` is written: the points in the moving image, and the seconds without
-imports and reading.
+    python _alignment_peers.py FOLDER TOOL
+
+The folder holds ``fixed.nii.gz``, ``moving.nii.gz`` (cubic voxels, one frame, started alike for all tools)
+and ``points.npy`` (LPS mm, fixed). ``TOOL.npz`` is written: the points in the moving image, and the seconds
+without imports and reading.
 """
 
 from __future__ import annotations
@@ -52,7 +54,9 @@ def greedy(folder: Path, points: Any, *, deformable: bool) -> tuple[Any, float]:
     tool.execute("-i fixed moving -a -dof 6 -m NMI -n 60x40x20 -ia-identity -o rigid", **images, rigid=None)
     rigid = np.asarray(tool["rigid"])
     if deformable:
-        tool.execute("-i fixed moving -it rigid -m WNCC 2x2x2 -n 60x40x20 -s 2.0vox 0.7vox -o warp", warp=None)
+        tool.execute(
+            "-i fixed moving -it rigid -m WNCC 2x2x2 -n 60x40x20 -s 2.0vox 0.7vox -o warp", warp=None
+        )
     seconds = time.perf_counter() - start
     turn = np.diag([-1.0, -1.0, 1.0, 1.0])  # its matrices are in RAS
     matrix = turn @ rigid @ turn

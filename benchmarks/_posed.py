@@ -74,7 +74,7 @@ def pairs(patient: Posed) -> Iterator[tuple[str, str]]:
 def targets(
     patient: Posed, fixed: Sequence[Volume], moving: Sequence[Volume], rng: np.random.Generator
 ) -> list[tuple[str, FloatArray, bool]]:
-    """Bone, point in the body frame, whether it is a centre: vertebrae and 200 points that both frames show."""
+    """Bone, body point, whether it is a centre: vertebrae, sacrum, 200 points that both frames show."""
     found = [
         (name, centre, True)
         for name, centre in patient.centres.items()

@@ -12,7 +12,7 @@ from osteotrace.model.anatomy import Anatomy
 from osteotrace.model.criteria import Criteria
 from osteotrace.model.imaging import MrFacts, NuclearFacts, Series, Volume
 from osteotrace.model.values import Modality, Quantity, Verdict
-from osteotrace.registration.bones import Frame, Start, align_bones, has_slices, is_swapped, start_from_rows
+from osteotrace.registration.bones import Frame, Start, align_bones, has_slices, is_swapped, starts_from_rows
 from osteotrace.registration.pose import Found, find_pose
 from osteotrace.registration.pyramid import Prepared, prepare
 from osteotrace.registration.quality import Quality, assess
@@ -163,9 +163,9 @@ def _between(
     tick: Callable[[], None],
 ) -> Alignment:
     """By the bones where both frames show a row of them; else by the images, and then by the bones of one."""
-    start = start_from_rows(fixed, moving, settings, seed)
-    by_rows = align_bones(fixed, moving, start, settings, bone_settings, seed) if start else None
-    if by_rows is not None and by_rows.verdict is Verdict.GOOD:
+    starts = starts_from_rows(fixed, moving, settings, seed)
+    by_rows = align_bones(fixed, moving, starts, settings, bone_settings, seed)
+    if by_rows is not None and by_rows.verdict is not Verdict.FAILED:
         for _ in range(_STEPS):
             tick()
         return by_rows
@@ -178,7 +178,8 @@ def _between(
     quality = assess(found, settings, seed)
     tick()
     rigid = _alignment(fixed.ready, moving.ready, found, quality, swap)
-    return _better(by_rows, _followed(fixed, moving, rigid, found, settings, bone_settings, seed))
+    followed = _followed(fixed, moving, rigid, found, settings, bone_settings, seed)
+    return followed if by_rows is None else _second(by_rows, followed)
 
 
 def _followed(
@@ -194,7 +195,7 @@ def _followed(
     if rigid.verdict is Verdict.FAILED:
         return rigid
     start = Start(rigid.transform.matrix, found, "from a rigid start by the images")
-    bones = align_bones(fixed, moving, start, settings, bone_settings, seed)
+    bones = align_bones(fixed, moving, [start], settings, bone_settings, seed)
     if bones is None or bones.verdict is Verdict.FAILED:
         return rigid
     return replace(
@@ -202,11 +203,12 @@ def _followed(
     )
 
 
-def _better(one: Alignment | None, other: Alignment) -> Alignment:
-    """The alignment with the better verdict; of equals the first."""
-    if one is None:
-        return other
-    return other if worst(one.verdict, other.verdict) is not other.verdict else one
+def _second(failed: Alignment, other: Alignment) -> Alignment:
+    """What the images say where the rows of vertebrae contradict each other: doubtful at best."""
+    if other.verdict is Verdict.FAILED:
+        return failed
+    reasons = (*failed.reasons[:1], *other.reasons)
+    return replace(other, verdict=worst(other.verdict, Verdict.DOUBTFUL), reasons=reasons)
 
 
 def _alignment(

@@ -43,7 +43,7 @@ def row_margin(fitted: Fitted) -> RowMargin:
     """Shift every measured vertebra by one segment up and down, let it settle, and compare the agreement."""
     row = [i for i, pair in enumerate(fitted.pairs) if pair.bone.is_vertebra]
     row.sort(key=lambda i: -float(fitted.pairs[i].bone.centre[2]))
-    measured = [i for i in row if i in fitted.measured]
+    measured = [i for i in row if i in fitted.measured and fitted.wide[i] is not None]
     if not measured:
         return RowMargin(None, {})
     here = {i: agreement_at(fitted, i, fitted.chain.motions[i]) for i in measured}
@@ -72,12 +72,12 @@ def _steps(pairs: Sequence[BonePair], row: Sequence[int], side: int) -> list[tup
 
 
 def _settled(fitted: Fitted, bone: int, step: FloatArray) -> float:
-    patch = fitted.patches[bone]
+    patch = fitted.wide[bone]
     assert patch is not None
     moved = np.eye(4)
     moved[:3, 3] = step
     start = fitted.chain.motions[bone] @ moved
-    motion = best_near(patch, fitted.tables[patch.series], start, _ITERATIONS, _REACH_MM)
+    motion = best_near(patch, fitted.wide_tables[patch.series], start, _ITERATIONS, _REACH_MM)
     return agreement_at(fitted, bone, motion)
 
 
@@ -112,7 +112,7 @@ def _motion(
     residual = _apart(fitted.measured[i], motion, pair.bone.points) if seen else None
     radius = predicted_radius(fitted.chain.covariance[i], pair.bone, residual, settings, measured=seen)
     margin = margins.each.get(i)
-    verdict, reasons = _judged(radius, margin, residual, fitted.chain.trust[i], seen, settings)
+    verdict, reasons = _judged(radius, residual, fitted.chain.trust[i], seen, settings)
     return BoneMotion(
         name=pair.bone.name,
         fixed_id=pair.fixed.id if pair.fixed else "",
@@ -158,7 +158,6 @@ def predicted_radius(
 
 def _judged(
     radius: float,
-    margin: float | None,
     residual: float | None,
     trust: float,
     seen: bool,
@@ -169,11 +168,9 @@ def _judged(
     doubts = []
     if radius > settings.good_radius_mm:
         doubts.append(f"95% radius {radius:.0f} mm")
-    if margin is not None and margin < settings.good_margin:
-        doubts.append(f"agrees only {margin:.0%} better than a segment higher or lower")
-    if not seen:
+    if not seen and doubts:
         doubts.append(_NEIGHBOURS)
-    elif trust < _CONTRADICTED:
+    elif seen and trust < _CONTRADICTED:
         doubts.append(f"its own images say {residual or 0.0:.0f} mm otherwise than its neighbours")
     return (Verdict.DOUBTFUL, tuple(doubts)) if doubts else (Verdict.GOOD, ())
 

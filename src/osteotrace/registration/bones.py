@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from osteotrace.model.alignment import Alignment, BoneMotion, worst
+from osteotrace.model.alignment import Alignment, BoneMotion
 from osteotrace.model.imaging import Volume
 from osteotrace.model.values import Modality, Verdict
 from osteotrace.registration.bone_quality import bone_motions, row_margin
 from osteotrace.registration.evidence import evidence
-from osteotrace.registration.per_bone import BonePair, Fitted, fit_bones, pairs_of
+from osteotrace.registration.per_bone import BonePair, Fitted, agreement_at, fit_bones, pairs_of
 from osteotrace.registration.pose import Found, make_pairs, with_edges
 from osteotrace.registration.pyramid import Prepared
-from osteotrace.registration.quality import Checks, checks, judge
+from osteotrace.registration.quality import mirror_fits
 from osteotrace.registration.refine import Tether, climb
 from osteotrace.registration.row_start import RowStart, row_starts, same_bones
 from osteotrace.registration.settings import BoneSettings, Settings
@@ -28,8 +28,8 @@ _SAMPLES = 1500
 _ITERATIONS = 10
 _TETHER_MM = 20.0
 _RANK_POWER = 0.5
-_RESIDUAL_MM = 5.0  # of centres, at which a way to count is worth 1/e
-_SACRUM_MM, _SACRUM_WORTH = 25.0, 0.7  # sacra that lie apart speak against a way to count
+_CLOSE = 0.3  # share of the score of the best way, from which on the bones decide
+_RIVALS = 3
 _FEWEST_VERTEBRAE = 2
 _LEAST_JACOBIAN = 0.05
 _WIDER = 2.0
@@ -76,11 +76,17 @@ class Start:
         The same as poses of the smaller frame in the larger one, with rivals.
     basis : str
         What it rests on, in words.
+    way : RowStart or None
+        How the rows were counted; None where the images alone gave the start.
+    share : float
+        Score by the whole images, relative to that of the best start.
     """
 
     motion: FloatArray
     found: Found
     basis: str
+    way: RowStart | None = None
+    share: float = 1.0
 
 
 def is_swapped(fixed: Frame, moving: Frame) -> bool:
@@ -88,19 +94,19 @@ def is_swapped(fixed: Frame, moving: Frame) -> bool:
     return moving.body_ml <= fixed.body_ml
 
 
-def start_from_rows(fixed: Frame, moving: Frame, settings: Settings, seed: int) -> Start | None:
-    """Count the vertebrae of both frames against each other in every way; the images choose.
+def starts_from_rows(fixed: Frame, moving: Frame, settings: Settings, seed: int) -> tuple[Start, ...]:
+    """Count the vertebrae of both frames against each other in every way; whole images rank them.
 
     Returns
     -------
-    Start or None
-        None where a frame shows fewer than two vertebrae.
+    tuple of Start
+        The best one and those that come close to it; empty where a frame shows fewer than two vertebrae.
     """
     if fixed.skeleton is None or moving.skeleton is None:
-        return None
+        return ()
     ways = row_starts(fixed.skeleton, moving.skeleton)[:_TRIED]
     if not ways:
-        return None
+        return ()
     swap = is_swapped(fixed, moving)
     probes, fields = (moving, fixed) if swap else (fixed, moving)
     pairs = make_pairs(
@@ -110,51 +116,99 @@ def start_from_rows(fixed: Frame, moving: Frame, settings: Settings, seed: int) 
     for way in ways:
         start = _inverse(way.pose) if swap else way.pose
         pose = climb(pairs, start, _RANK_POWER, _ITERATIONS, Tether(start, _TETHER_MM))[1]
-        scored.append((evidence(pairs, pose, _RANK_POWER)[0] * _worth(way), pose))
+        scored.append((evidence(pairs, pose, _RANK_POWER)[0] * way.worth, pose))
     ranked = with_edges(scored, probes.ready, fields.ready, settings, 0)
-    best = ranked[0][1]
-    way = next(w for w, (_, pose) in zip(ways, scored, strict=True) if pose is best)
-    motion = _inverse(best) if swap else best
-    found = Found(best, {"bones": best}, tuple(ranked), pairs, probes.ready, fields.ready)
-    count = sum(fixed.skeleton.bones[i].is_vertebra for i, _ in way.pairs)
-    basis = f"{count} vertebrae counted against each other in {len(ways)} ways"
-    return Start(motion, found, basis)
-
-
-def _worth(way: RowStart) -> float:
-    """Factor on the evidence of a way to count: how well centres and sacra meet."""
-    apart = way.sacrum_mm is not None and way.sacrum_mm > _SACRUM_MM
-    return float(np.exp(-((way.residual_mm / _RESIDUAL_MM) ** 2))) * (_SACRUM_WORTH if apart else 1.0)
+    ways_of = {id(pose): way for way, (_, pose) in zip(ways, scored, strict=True)}
+    out = []
+    for score, pose in ranked[:_RIVALS]:
+        if score < _CLOSE * ranked[0][0]:
+            break
+        found = Found(pose, {"bones": pose}, tuple(ranked), pairs, probes.ready, fields.ready)
+        basis = f"{len(ways_of[id(pose)].pairs)} vertebrae counted against each other in {len(ways)} ways"
+        out.append(
+            Start(_inverse(pose) if swap else pose, found, basis, ways_of[id(pose)], score / ranked[0][0])
+        )
+    return tuple(out)
 
 
 def align_bones(
-    fixed: Frame, moving: Frame, start: Start, settings: Settings, bone_settings: BoneSettings, seed: int
+    fixed: Frame,
+    moving: Frame,
+    starts: Sequence[Start],
+    settings: Settings,
+    bone_settings: BoneSettings,
+    seed: int,
 ) -> Alignment | None:
-    """Refine every bone from a rigid start.
+    """Refine every bone from rigid starts; what lies around the vertebrae decides between these.
 
     Returns
     -------
     Alignment or None
-        None where no bone can be followed: the rigid start is all there is.
+        None where no bone can be followed: a rigid motion is all there is.
     """
-    if not fixed.volumes or not moving.volumes or (fixed.skeleton or moving.skeleton) is None:
+    if not fixed.volumes or not moving.volumes:
         return None
-    pairs = _pairs(fixed, moving, start.motion)
-    if sum(p.overlap > 0.0 for p in pairs) == 0:
+    fits = []
+    for start in starts:
+        pairs = _pairs(fixed, moving, start.motion)
+        if any(p.overlap > 0.0 for p in pairs):
+            fitted = fit_bones(pairs, start.motion, fixed.volumes, moving.volumes, bone_settings, seed)
+            if fitted.measured:
+                fits.append((_worth_of(fitted, start), start, fitted))
+    if not fits:
         return None
-    fitted = fit_bones(pairs, start.motion, fixed.volumes, moving.volumes, bone_settings, seed)
-    if not fitted.measured:
-        return None
+    fits.sort(key=lambda f: -f[0])
+    _, start, fitted = fits[0]
+    rival = fits[1][0] if len(fits) > 1 else _CLOSE * fits[0][0]
     margins = row_margin(fitted)
     frames = (fixed.uid, moving.uid)
     main = (next(iter(fixed.volumes)), next(iter(moving.volumes)))
     bones = bone_motions(fitted, margins, frames, main, bone_settings)
     whole = _whole(fitted)
-    seen = checks(
-        replace(start.found, pose=whole if not is_swapped(fixed, moving) else _inverse(whole)), settings, seed
-    )
     record = _record(bones, whole, frames, main, bone_settings, start.basis)
-    return _judged(record, seen, margins.row, settings, bone_settings)
+    pose = _inverse(whole) if is_swapped(fixed, moving) else whole
+    says = Says(
+        count=1.0 - rival / max(fits[0][0], 1e-9) if start.way else 1.0,
+        row=margins.row,
+        stretch=abs(start.way.stretch) if start.way and len(start.way.pairs) > _FEWEST_VERTEBRAE else 0.0,
+        mirrored=_mirrored(fixed, moving, replace(start.found, pose=pose), bone_settings),
+    )
+    return judged(record, says, bone_settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Says:
+    """What speaks against an alignment of rows.
+
+    Attributes
+    ----------
+    count : float
+        Relative advantage over the next best way to count.
+    row : float or None
+        The same over the row shifted by one segment.
+    stretch : float
+        Relative difference in length of the common row.
+    mirrored : bool or None
+        Whether the mirror image fits better; None where the field of view is too narrow to tell.
+    """
+
+    count: float
+    row: float | None
+    stretch: float
+    mirrored: bool | None
+
+
+def _worth_of(fitted: Fitted, start: Start) -> float:
+    """Mean agreement around the measured vertebrae, times how well distances and sacra agree."""
+    row = [i for i in fitted.measured if fitted.pairs[i].bone.is_vertebra]
+    values = [agreement_at(fitted, i, fitted.chain.motions[i]) for i in row]
+    return float(np.mean(values)) * (start.way.worth if start.way else 1.0) if values else 0.0
+
+
+def _mirrored(fixed: Frame, moving: Frame, found: Found, settings: BoneSettings) -> bool | None:
+    """Left and right differ by the organs: a slab of the spine does not show it."""
+    widths = [float(np.ptp(f.ready[0].base.grid.corners[:, 0])) for f in (fixed, moving)]
+    return mirror_fits(found, settings.mirror_gain) if min(widths) >= settings.mirror_width_mm else None
 
 
 def _pairs(fixed: Frame, moving: Frame, motion: FloatArray) -> tuple[BonePair, ...]:
@@ -224,29 +278,45 @@ def _unfolded(record: Alignment) -> Alignment:
     return record
 
 
-def _judged(
-    record: Alignment, seen: Checks, margin: float | None, settings: Settings, bone_settings: BoneSettings
-) -> Alignment:
-    verdict, reasons = judge(0.0, replace(seen, margin=1.0, overlap=1.0), settings)
-    vertebrae = sum(b.name == "vertebra" and b.source == "images" for b in record.bones)
-    doubts = list(reasons)
-    if margin is not None and margin < bone_settings.good_margin:
-        failed = margin < bone_settings.failed_margin
-        verdict = worst(verdict, Verdict.FAILED if failed else Verdict.DOUBTFUL)
-        doubts.append(f"the row of vertebrae agrees only {margin:.0%} better than a segment higher or lower")
-    if vertebrae < _FEWEST_VERTEBRAE and any(b.name == "vertebra" for b in record.bones):
-        verdict = worst(verdict, Verdict.DOUBTFUL)
-        doubts.append("fewer than two vertebrae are in both: the level may be mistaken")
-    good = [b for b in record.bones if b.verdict is Verdict.GOOD]
-    if not good:
-        verdict = worst(verdict, Verdict.DOUBTFUL)
-        doubts.append("no bone is sure")
-    failed_all = verdict is Verdict.FAILED or record.error_mm is None
+def judged(record: Alignment, says: Says, settings: BoneSettings) -> Alignment:
+    """The record with a verdict, and what speaks against it."""
+    told = [b for b in record.bones if b.name == "vertebra" and b.source == "images"]
+    checks: Sequence[tuple[bool, bool, str]] = (
+        (
+            says.count < settings.failed_count,
+            says.count < settings.good_count,
+            f"another count of the vertebrae agrees only {says.count:.0%} less",
+        ),
+        (
+            says.row is not None and says.row < settings.failed_margin,
+            says.row is not None and says.row < settings.good_margin,
+            f"the row agrees only {says.row or 0.0:.0%} better than one segment higher or lower",
+        ),
+        (
+            says.stretch > settings.failed_stretch,
+            says.stretch > settings.good_stretch,
+            f"the row differs in length by {says.stretch:.0%}: another patient?",
+        ),
+        (False, bool(says.mirrored), "the mirror image fits better: left and right are unsure"),
+        (
+            False,
+            len(told) < _FEWEST_VERTEBRAE and any(b.name == "vertebra" for b in record.bones),
+            "fewer than two vertebrae are in both: the level may be mistaken",
+        ),
+        (
+            record.error_mm is None,
+            all(b.verdict is not Verdict.GOOD for b in record.bones),
+            "no bone is sure",
+        ),
+    )
+    failed = [text for fails, _, text in checks if fails]
+    doubts = [text for _, doubtful, text in checks if doubtful]
+    verdict = Verdict.FAILED if failed else Verdict.DOUBTFUL if doubts else Verdict.GOOD
     return replace(
         record,
-        verdict=Verdict.FAILED if failed_all else verdict,
-        error_mm=None if failed_all else record.error_mm,
-        reasons=(*doubts, *record.reasons),
+        verdict=verdict,
+        error_mm=None if failed else record.error_mm,
+        reasons=(*(failed or doubts), *record.reasons),
     )
 
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.spatial import cKDTree
 
 from osteotrace.model.imaging import Volume
 from osteotrace.model.values import Quantity
@@ -24,7 +23,8 @@ from osteotrace.space import FloatArray, Grid, box_around, crop_values
 from osteotrace.space.grid import apply_affine
 
 _HU = (-150.0, 900.0)  # fat to dense cortex; the root spreads what lies below cancellous bone
-_SAMPLE_MM = 1.4
+_SAMPLE_MM, _SAMPLE_CT_MM = 1.4, 2.0
+_DRAWN = 2
 _SHADING_MM = 30.0  # a coil's sensitivity changes over more than that, tissue over less
 _MOST_VOXELS = 9_000_000
 _FLOOR = -1.5  # nats: no sample argues harder against a pose
@@ -58,8 +58,10 @@ def local_image(volume: Volume, points: FloatArray, margin_mm: float) -> LocalIm
     box = box_around(volume.grid, points, margin_mm)
     if box is None:
         return None
-    values, grid = _reduced(crop_values(volume.values, volume.grid, box), box, _SAMPLE_MM)
-    if volume.series.quantity is Quantity.HU:
+    is_ct = volume.series.quantity is Quantity.HU
+    step = _SAMPLE_CT_MM if is_ct else _SAMPLE_MM
+    values, grid = _reduced(crop_values(volume.values, volume.grid, box), box, step)
+    if is_ct:
         ranks = np.sqrt(np.clip((values - _HU[0]) / (_HU[1] - _HU[0]), 0.0, 1.0))
     else:
         ranks = _unshaded(values, grid)
@@ -100,19 +102,17 @@ def field_of(image: LocalImage, spacing_mm: float, blur: tuple[FloatArray, float
 def samples_around(
     image: LocalImage, points: FloatArray, reach_mm: float, most: int, rng: np.random.Generator
 ) -> Samples:
-    """Voxels of an image within a distance of the points of a bone; at most so many."""
-    box = box_around(image.grid, points, reach_mm)
-    empty = Samples(np.empty((0, 3)), np.empty(0, np.int64))
-    if box is None:
-        return empty
-    values = crop_values(image.values, image.grid, box).ravel()
-    places = box.points(np.moveaxis(np.indices(box.shape), 0, -1)).reshape(-1, 3)
-    chosen = np.sort(rng.permutation(len(places))[: 6 * most])
-    near, _ = cKDTree(points).query(places[chosen], distance_upper_bound=reach_mm)
-    chosen = chosen[np.isfinite(near)]
-    chosen = np.sort(rng.permutation(chosen)[:most])
-    bins = np.clip(np.rint(values[chosen] * (BINS - 1)), 0, BINS - 1).astype(np.int64)
-    return Samples(places[chosen], bins)
+    """Voxels of an image within a distance of the points of a bone; at most so many, each once."""
+    offset = rng.normal(size=(_DRAWN * most, 3))
+    offset *= (reach_mm * np.cbrt(rng.random(len(offset))) / np.linalg.norm(offset, axis=1))[:, None]
+    places = points[rng.integers(0, len(points), len(offset))] + offset
+    index = np.rint(image.grid.indices(places)).astype(np.int64)
+    index = index[((index >= 0) & (index < np.array(image.grid.shape))).all(axis=1)]
+    flat = np.unique(np.ravel_multi_index(tuple(index.T), image.grid.shape))
+    chosen = np.sort(rng.permutation(flat)[:most])
+    index = np.stack(np.unravel_index(chosen, image.grid.shape), axis=1)
+    bins = np.clip(np.rint(image.values[tuple(index.T)] * (BINS - 1)), 0, BINS - 1).astype(np.int64)
+    return Samples(image.grid.points(index), bins)
 
 
 def relation(field: Field, parts: Sequence[tuple[Samples, FloatArray]]) -> NDArray[np.float64]:

@@ -29,6 +29,7 @@ from osteotrace.space.grid import apply_affine
 
 _MARGIN_MM = 40.0  # around the bones; room to move
 _SPACING_MM = 2.0
+_WIDE_MM = 16.0
 _REACH_MM = 5.0  # around the outline of a bone
 _SAMPLES = (1500, 4000)
 _OF_CT = 0.5  # share of the samples that two CT need
@@ -36,6 +37,8 @@ _ITERATIONS = (20, 25)
 _TETHER_MM = (14.0, 7.0)
 _LEAST_SAMPLES = 200
 _CENTRE_SD_MM, _CENTRE_SD_DEG = 3.0, 10.0  # of a motion from the centres of two outlines
+_OTHER_SD_MM = 6.0
+_LEAST_SHARE = 0.35  # of the usual agreement of a bone
 _LEAST_OVERLAP = 0.3
 _HELD_POINTS = 100
 
@@ -102,6 +105,8 @@ class Fitted:
     chain : Chain
     tables : dict
         Relation of the values for each pair of series.
+    wide, wide_tables
+        As `patches` and `tables`, with what lies around the bones: by it a vertebra differs from the next.
     """
 
     pairs: tuple[BonePair, ...]
@@ -110,6 +115,8 @@ class Fitted:
     measured: dict[int, FloatArray]
     chain: Chain
     tables: dict[tuple[str, str], FloatArray]
+    wide: tuple[Patch | None, ...]
+    wide_tables: dict[tuple[str, str], FloatArray]
 
 
 def pairs_of(
@@ -217,10 +224,34 @@ def fit_bones(
 
         with ThreadPoolExecutor(threads()) as pool:
             found = list(pool.map(climbed, range(len(pairs))))
-        measured = {i: motion for i, motion in enumerate(found) if motion is not None}
+        measured = _convincing(found, patches, tables)
         said = [_measured(i, pairs[i], patches[i], motion, settings) for i, motion in measured.items()]
         chain = joined(centres, start, said, joints)
-    return Fitted(tuple(pairs), tuple(joints), tuple(patches), measured, chain, tables)
+    rng = np.random.default_rng(seed)
+    wide = [
+        images.patch(p, m, _SAMPLES[0], rng, _WIDE_MM) if p.bone.is_vertebra else None
+        for p, m in zip(pairs, chain.motions, strict=True)
+    ]
+    around = _tables(wide, chain.motions)
+    return Fitted(tuple(pairs), tuple(joints), tuple(patches), measured, chain, tables, tuple(wide), around)
+
+
+def _convincing(
+    found: Sequence[FloatArray | None],
+    patches: Sequence[Patch | None],
+    tables: Mapping[tuple[str, str], FloatArray],
+) -> dict[int, FloatArray]:
+    """Motions at which a bone agrees not much less than the others do: the rest is lost, or covered."""
+    values: dict[int, float] = {}
+    for i, (motion, patch) in enumerate(zip(found, patches, strict=True)):
+        if motion is not None and patch is not None:
+            values[i] = agreement(patch.field, patch.samples, tables[patch.series], patch.pose(motion))[0]
+    usual = float(np.median(list(values.values()))) if values else 0.0
+    return {
+        i: motion
+        for i, value in values.items()
+        if value > _LEAST_SHARE * usual and (motion := found[i]) is not None
+    }
 
 
 def best_near(
@@ -241,22 +272,23 @@ def best_near(
 
 
 def agreement_at(fitted: Fitted, bone: int, motion: FloatArray) -> float:
-    """Mean of the relation (nats) over the samples of a bone at a motion; 0 without images."""
-    patch = fitted.patches[bone]
+    """Mean of the relation (nats) over the samples around a vertebra at a motion; 0 without images."""
+    patch = fitted.wide[bone]
     if patch is None:
         return 0.0
-    return agreement(patch.field, patch.samples, fitted.tables[patch.series], patch.pose(motion))[0]
+    return agreement(patch.field, patch.samples, fitted.wide_tables[patch.series], patch.pose(motion))[0]
 
 
 def _from_centres(number: int, pair: BonePair, start: FloatArray) -> Measured | None:
     """Motion that brings centre to centre; bones that are cut have no centre to go by."""
-    if pair.fixed is None or pair.moving is None or not pair.bone.is_vertebra:
+    if pair.fixed is None or pair.moving is None:
         return None
-    if pair.fixed.cut or pair.moving.cut:
+    if (pair.fixed.cut or pair.moving.cut) and pair.bone.name != "sacrum":  # its centre is that of S1
         return None
     motion = start.copy()
     motion[:3, 3] += pair.moving.centre - apply_affine(start, pair.fixed.centre)
-    return Measured(number, motion, np.full(3, _CENTRE_SD_MM), _CENTRE_SD_DEG)
+    sd = _CENTRE_SD_MM if pair.bone.is_vertebra else _OTHER_SD_MM
+    return Measured(number, motion, np.full(3, sd), _CENTRE_SD_DEG)
 
 
 def _measured(
@@ -300,7 +332,14 @@ class _Images:
         self._local: dict[str, LocalImage | None] = {}
         self._fields: dict[tuple[str, str], Field] = {}
 
-    def patch(self, pair: BonePair, motion: FloatArray, most: int, rng: np.random.Generator) -> Patch | None:
+    def patch(
+        self,
+        pair: BonePair,
+        motion: FloatArray,
+        most: int,
+        rng: np.random.Generator,
+        reach_mm: float = _REACH_MM,
+    ) -> Patch | None:
         """Samples of a bone in the image with the thicker slices; None where too little is seen."""
         if pair.overlap < _LEAST_OVERLAP:
             return None
@@ -313,7 +352,8 @@ class _Images:
             return None
         forward = self._is_mr(series[0]) and not self._is_mr(series[1])
         most = most if any(map(self._is_mr, series)) else int(_OF_CT * most)
-        samples = self._samples(pair, motion, here if forward else there, forward, most, rng)
+        points = pair.bone.points if forward else apply_affine(motion, pair.bone.points)
+        samples = samples_around(here if forward else there, points, reach_mm, most, rng)
         if len(samples.points) < _LEAST_SAMPLES:
             return None
         ends = series if forward else (series[1], series[0])
@@ -327,18 +367,6 @@ class _Images:
         if series not in self._local:
             self._local[series] = local_image(self._volumes[series], self._points[series], _MARGIN_MM)
         return self._local[series]
-
-    def _samples(
-        self,
-        pair: BonePair,
-        motion: FloatArray,
-        image: LocalImage,
-        forward: bool,
-        most: int,
-        rng: np.random.Generator,
-    ) -> Samples:
-        points = pair.bone.points if forward else apply_affine(motion, pair.bone.points)
-        return samples_around(image, points, _REACH_MM, most, rng)
 
     def _field(self, probe: str, field: str, motion: FloatArray, forward: bool) -> Field:
         if (probe, field) not in self._fields:

@@ -62,44 +62,20 @@ class Quality:
 def assess(found: Found, settings: Settings, seed: int) -> Quality:
     """Measure spread, overlap, margin and chance level of a pose and give a verdict."""
     points = found.pairs[0].samples.points
-    seen = checks(found, settings, seed)
     spread = [distance(p, found.pose, points) for p in found.estimates.values()]
     halves = _HALF_SHARE * float(np.median(_half_spread(found) or [0.0]))
     residual = max(float(np.sqrt(np.mean(np.square(spread)))), halves)
     base = settings.error_base_mm if _second_opinion(found) else settings.error_alone_mm
     spread_error = float(np.hypot(base, settings.error_per_residual * residual))
     error = max(spread_error, float(np.hypot(settings.error_base_mm, _bend(found, settings.tether_mm))))
-    verdict, reasons = judge(error, seen, settings)
-    return Quality(residual, error, seen.overlap, seen.margin, seen.chance, verdict, reasons)
-
-
-@dataclass(frozen=True, slots=True)
-class Checks:
-    """What whole images say of a pose; the numbers as in `Quality`."""
-
-    overlap: float
-    margin: float
-    chance: float
-    mirrored: bool
-
-
-def checks(found: Found, settings: Settings, seed: int) -> Checks:
-    """Overlap, margin, chance level of a pose, and whether the mirror image fits better."""
+    shared = overlap(found.pairs, found.pose)
     opinions = found.opinions(settings)
-    return Checks(
-        overlap(found.pairs, found.pose),
-        _margin(found, opinions, settings.rival_mm),
-        _over_chance(found, opinions, settings, seed),
-        _mirror_fits(found, settings.mirror_gain),
-    )
-
-
-def judge(error_mm: float, seen: Checks, settings: Settings) -> tuple[Verdict, tuple[str, ...]]:
-    """Verdict on a pose with this 95% radius, and why it is not better."""
-    verdict, reasons = _judge(error_mm, seen.overlap, seen.margin, seen.chance, settings)
-    if verdict is not Verdict.FAILED and seen.mirrored:
-        return Verdict.DOUBTFUL, (*reasons, _MIRROR)
-    return verdict, reasons
+    margin = _margin(found, opinions, settings.rival_mm)
+    chance = _over_chance(found, opinions, settings, seed)
+    verdict, reasons = _judge(error, shared, margin, chance, settings)
+    if verdict is not Verdict.FAILED and mirror_fits(found, settings.mirror_gain):
+        verdict, reasons = Verdict.DOUBTFUL, (*reasons, _MIRROR)
+    return Quality(residual, error, shared, margin, chance, verdict, reasons)
 
 
 def _margin(found: Found, opinions: _Opinions, far_mm: float) -> float:
@@ -131,7 +107,7 @@ def _second_opinion(found: Found) -> bool:
     return alike or len(found.pairs) >= 2 * 2
 
 
-def _mirror_fits(found: Found, gain: float) -> bool:
+def mirror_fits(found: Found, gain: float) -> bool:
     """Whether the probe image reflected along one of its axes explains the field image better by the gain."""
     right = climb(found.pairs, found.pose, 0.0, _ITERATIONS)[0]
     middle = found.pairs[0].samples.points.mean(axis=0)

@@ -133,7 +133,14 @@ class BoneSettings:
     good_radius_mm, failed_radius_mm : float
         Largest radius of the verdicts good and doubtful, mm.
     good_margin, failed_margin : float
-        Least advantage over copies shifted by one segment for the verdicts good and doubtful.
+        Least advantage over the row shifted by one segment for the verdicts good and doubtful.
+    good_count, failed_count : float
+        Least advantage over another way to count the vertebrae for the verdicts good and doubtful.
+    good_stretch, failed_stretch : float
+        Largest relative difference in length of the common row for the verdicts good and doubtful.
+    mirror_gain, mirror_width_mm : float
+        A mirror image that fits better by this share makes left and right unsure, in fields of view of at
+        least this width, mm.
     blend_mm : float
         Distance over which the motions of two bones pass into each other, mm.
     sd_ct_ct, sd_ct_mr, sd_mr_mr : tuple of float
@@ -158,6 +165,12 @@ class BoneSettings:
     failed_radius_mm: float
     good_margin: float
     failed_margin: float
+    good_count: float
+    failed_count: float
+    good_stretch: float
+    failed_stretch: float
+    mirror_gain: float
+    mirror_width_mm: float
     blend_mm: float
     sd_ct_ct: tuple[float, ...]
     sd_ct_mr: tuple[float, ...]
