@@ -79,62 +79,6 @@ def mr_code_of_tissue() -> np.ndarray:
     return code
 
 
-# CT: classes of which a voxel has one, then channels of their own: core of a body, upright, and how far it is
-# to the centre of the vertebra's body (cm along inferior, posterior, left).
-CT_CLASSES = (
-    "other",
-    "vertebra body",
-    "vertebra posterior",
-    "sacrum",
-    "hip bone",
-    "rib",
-    "sternum",
-    "scapula",
-    "femur",
-    "other bone",
-    "spinal canal",
-    "lung",
-    "heart",
-    "kidney",
-    "liver",
-    "urinary bladder",
-    "aorta",
-    "vena cava",
-    "back muscles",
-    "iliopsoas",
-)
-CT_CHANNELS = (*CT_CLASSES, "core", "upright", "to centre i", "to centre j", "to centre k")
-
-
-def ct_class_of_tissue() -> np.ndarray:
-    """Index in CT_CLASSES of each tissue; uint8, shape (TISSUES,)."""
-    table = {
-        "vertebra body": range(126, 151),
-        "vertebra posterior": range(26, 51),
-        "sacrum": (25, 26, 126),
-        "hip bone": (77, 78),
-        "rib": range(92, 116),
-        "sternum": (116,),
-        "scapula": (71, 72),
-        "femur": (75, 76),
-        "other bone": (69, 70, 73, 74, 91),
-        "spinal canal": (79, CANAL_TISSUE),
-        "lung": range(10, 15),
-        "heart": (51, 61),
-        "kidney": (2, 3, 23, 24),
-        "liver": (5,),
-        "urinary bladder": (21,),
-        "aorta": (52,),
-        "vena cava": (62, 63),
-        "back muscles": (86, 87),
-        "iliopsoas": (88, 89),
-    }
-    out = np.zeros(TISSUES, np.uint8)
-    for name, tissues in table.items():
-        out[list(tissues)] = CT_CLASSES.index(name)
-    return out
-
-
 BONES = tuple(
     n
     for n in range(TISSUES)

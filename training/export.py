@@ -16,7 +16,7 @@ import onnx
 import torch
 from onnx import helper, numpy_helper
 
-from unet import CT_STRIDES, CT_WIDTHS, MR_STRIDES, MR_WIDTHS, UNet
+from unet import MR_STRIDES, MR_WIDTHS, UNet
 
 SMALLEST = 64  # values; shorter tensors stay float32
 
@@ -66,9 +66,7 @@ def main() -> None:
     given = parser.parse_args()
     saved = torch.load(given.weights, map_location="cpu", weights_only=True)
     channels = saved["channels"]
-    is_mr = given.weights.name.startswith("mr")
-    strides, widths = (MR_STRIDES, MR_WIDTHS) if is_mr else (CT_STRIDES, CT_WIDTHS)
-    net = UNet(len(channels), strides, widths)
+    net = UNet(len(channels), MR_STRIDES, MR_WIDTHS)
     net.load_state_dict({name: tensor.float() for name, tensor in saved["weights"].items()})
     model = halved(exported(net))
     helper.set_model_props(model, {"channels": json.dumps(channels), "steps": str(saved["steps"])})

@@ -1,4 +1,4 @@
-"""Pack the real images and label maps into one file per task: ``prepare.py DATA OUT``.
+"""Pack the real images and label maps for the MR network: ``prepare.py DATA OUT``.
 
 DATA is the folder ``nifti`` of the real data. Everything is turned to the axes inferior, posterior, left. The
 sets ``totalsegmentator_example`` and ``tptbox_samples`` are never opened here: they test.
@@ -243,15 +243,11 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--phantoms", type=Path, help="folder that phantoms.py wrote")
-    parser.add_argument("--only", choices=["mr", "ct"], help="pack for one task")
     parser.add_argument("--seed", type=int, default=4)
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
-    if given.only != "ct":
-        pack_trunks(given.data / "ct_totalsegmentator_subjects", given.phantoms, given.out)
-        pack_mr(given.data / "mr_lumbar_fastcleverseg", given.out, given.seed)
-    if given.only != "mr":
-        pack_ct(given.data / "ct_totalsegmentator_subjects", given.phantoms, given.out)
+    pack_trunks(given.data / "ct_totalsegmentator_subjects", given.phantoms, given.out)
+    pack_mr(given.data / "mr_lumbar_fastcleverseg", given.out, given.seed)
 
 
 def pack_mr(lumbar: Path, out: Path, seed: int) -> None:
@@ -293,19 +289,6 @@ def pack_trunks(folder: Path, phantoms: Path | None, out: Path) -> None:
         case = trunk_case(labels.astype(np.uint8), spacing, cut, depth=False)
         packed |= {f"{name}/{key}": value for key, value in case.items()}
     save(out / "trunks.npz.xz", packed)
-
-
-def pack_ct(folder: Path, phantoms: Path | None, out: Path) -> None:
-    """Write ct.npz."""
-    packed: dict[str, np.ndarray] = {}
-    for name in CUT_VERTEBRAE:
-        case = skeleton_case(folder, name)
-        packed |= {f"{name}/{key}": value for key, value in case.items()}
-    for path in sorted(phantoms.glob("phantom_*.npz")) if phantoms else []:
-        phantom = np.load(path)
-        case = trunk_case(phantom["labels"], np.full(3, float(phantom["step"])), ())
-        packed |= {f"{path.stem}/{key}": value for key, value in case.items()}
-    np.savez_compressed(out / "ct.npz", **packed)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Train the networks: ``train.py mr PACK OUT --minutes 40`` or ``train.py ct ...``. Needs torch.
+"""Train the MR networks: ``train.py PACK OUT --minutes 40``. Needs torch.
 
-MR: ``--networks`` names those that one process trains: ``base`` sees label maps only, no exam of any person;
+``--networks`` names those that one process trains: ``base`` sees label maps only, no exam of any person;
 ``0`` to ``4`` (one per fold of persons, for the figures) and ``all`` (shipped) begin with its weights where
-``--after base`` says so. CT: one network, ``all``. The learning rate follows the share of the time that has
-passed. With ``--start DIR`` the weights of an earlier run are the first ones; with ``--resumable`` a run can
-be stopped and goes on from its folder.
+``--after base`` says so. The learning rate follows the share of the time that has passed. With
+``--start DIR`` the weights of an earlier run are the first ones; with ``--resumable`` a run can be stopped
+and goes on from its folder.
 """
 
 from __future__ import annotations
@@ -18,16 +18,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-import ct_samples
 import mr_samples
-from codes import CT_CHANNELS, CT_CLASSES, IGNORE, MR_CHANNELS
+from codes import IGNORE, MR_CHANNELS
 from held_out import write_maps
-from unet import CT_STRIDES, CT_WIDTHS, MR_STRIDES, MR_WIDTHS, UNet
+from unet import MR_STRIDES, MR_WIDTHS, UNet
 
 MR_WEIGHTS = (4.0, 1.5, 0.8, 0.6, 0.7, 0.7, 0.6, 0.5, 0.3)
 UPSIDE_DOWN = 6.0  # weight of a body that does not stand upright, which few do
@@ -107,36 +105,6 @@ def mr_loss(net: UNet, pool: Pool, batch: int, amp: bool, passed: float) -> Tens
     return ((total / seen.clamp(min=1) * 2 + 0.5 * dice) * weights * (seen > 0)).sum() / weights.sum()
 
 
-def ct_loss(net: UNet, sampler: ct_samples.Sampler, batch: int, amp: bool) -> Tensor:
-    """Cross entropy and overlap of the classes, cross entropy of the core, distance error of the centres."""
-    samples = [sampler.draw() for _ in range(batch)]
-    known = [s[1] for s in samples]
-    classes = torch.stack([t.classes for t in known])
-    logits = _logits(net, torch.stack([s[0] for s in samples]), amp)
-    n = len(CT_CLASSES)
-    weights = torch.tensor([0.5, 2, 2, *[1] * (n - 3)], device=logits.device)
-    entropy = F.cross_entropy(logits[:, :n], classes, weight=weights, ignore_index=IGNORE)
-    seen = (classes != IGNORE)[:, None]
-    truth = F.one_hot(classes.clamp(max=n - 1), n).movedim(-1, 1) * seen
-    some = truth.sum((0, 2, 3, 4)) > 50
-    overlap = _overlap(logits[:, :n].softmax(1) * seen, truth.float())
-    dice = ((1 - overlap) * some).sum() / some.sum().clamp(min=1)
-    total = entropy + dice
-    for index, target in ((n, [t.core for t in known]), (n + 1, [t.upright for t in known])):
-        wanted = torch.stack(target)
-        mask = (wanted != IGNORE).float()
-        each = F.binary_cross_entropy_with_logits(logits[:, index], (wanted == 1).float(), reduction="none")
-        total = total + 2.0 * (each * mask).sum() / mask.sum().clamp(min=1)
-        if index == n:
-            total = total + 0.5 * (
-                1
-                - _overlap(logits[:, n : n + 1].sigmoid() * mask[:, None], (wanted == 1).float()[:, None])[0]
-            )
-    vertebra = ((classes == 1) | (classes == 2)).float()
-    error = (logits[:, n + 2 :] - torch.stack([t.to_centre for t in known])).abs().sum(1)
-    return total + 0.3 * (error.clamp(max=6.0) * vertebra).sum() / vertebra.sum().clamp(min=1)
-
-
 def _logits(net: UNet, images: Tensor, amp: bool) -> Tensor:
     order = torch.channels_last_3d if net.last else torch.contiguous_format
     with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=amp):
@@ -207,13 +175,9 @@ def start_from(run: Run, given: argparse.Namespace, device: torch.device) -> Non
 
 def runs_of(given: argparse.Namespace, device: torch.device) -> list[Run]:
     """The networks that are asked for, with their samples."""
-    if given.task == "mr":
-        cases = mr_samples.load(given.pack, device)
-        fold_of = json.loads((given.pack / "split.json").read_text())["fold_of"]
-        return [_mr_run(name, cases, fold_of, device) for name in given.networks]
-    sampler = ct_samples.Sampler(ct_samples.load(np.load(given.pack / "ct.npz"), device), device)
-    net = UNet(len(CT_CHANNELS), CT_STRIDES, CT_WIDTHS).to(device)
-    return [_run("ct_all", CT_CHANNELS, net, lambda n, batch, amp, _: ct_loss(n, sampler, batch, amp))]
+    cases = mr_samples.load(given.pack, device)
+    fold_of = json.loads((given.pack / "split.json").read_text())["fold_of"]
+    return [_mr_run(name, cases, fold_of, device) for name in given.networks]
 
 
 def _mr_run(name: str, cases: list[mr_samples.Case], fold_of: dict[str, int], device: torch.device) -> Run:
@@ -280,7 +244,6 @@ def train(runs: list[Run], given: argparse.Namespace, amp: bool) -> None:
 def main() -> None:
     """Parse the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("task", choices=["mr", "ct"])
     parser.add_argument("pack", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -306,7 +269,7 @@ def main() -> None:
         torch.set_num_threads(2)
     runs = runs_of(given, device)
     amp = device.type == "cuda"
-    if given.task == "mr" and amp:
+    if amp:
         last = channels_last_is_faster(runs[0], given.batch)
         for run in runs:
             run.net.lay_out(last=last)

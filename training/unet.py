@@ -6,9 +6,7 @@ import torch
 from torch import Tensor, nn
 
 MR_STRIDES = ((2, 2, 1), (2, 2, 2), (2, 2, 2), (2, 2, 2))
-CT_STRIDES = ((2, 2, 2), (2, 2, 2), (2, 2, 2), (2, 2, 2))
 MR_WIDTHS = (24, 40, 80, 112, 128)
-CT_WIDTHS = (16, 40, 80, 112, 128)
 
 
 class Norm(nn.InstanceNorm3d):
