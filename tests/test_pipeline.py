@@ -94,7 +94,7 @@ def _never(*_: object, **__: object) -> None:
 def test_a_damaged_cache_is_computed_again(tmp_path: Path) -> None:
     file = tmp_path / "alignment.json"
     file.write_text('[{"transform": 1', encoding="utf-8")
-    assert pipeline._read_cache(file) is None
+    assert pipeline._read_cache(file, pipeline._ALIGNMENTS) is None
 
 
 def test_refused_input_writes_nothing(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from osteotrace.model.workup_json import workup_schema, workup_to_json
 from osteotrace.outputs.deidentify import images_of
 from osteotrace.outputs.figures import (
     Picture,
+    bone_scan_figures,
     display_settings,
     lesion_figure,
     planar_figures,
@@ -91,6 +92,7 @@ def _pictures(
     if timeline is not None:
         yield timeline
     yield from planar_figures(workup, images, settings)
+    yield from bone_scan_figures(workup, images, settings)
     yield from spine_figures(workup, images, settings)
     for number, track in enumerate(workup.tracks, start=1):
         picture = lesion_figure(workup, images, track, settings)

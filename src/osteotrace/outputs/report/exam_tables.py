@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from osteotrace.model.alignment import Alignment
+from osteotrace.model.alignment import Alignment, BoneMotion
 from osteotrace.model.imaging import Attribute, CtFacts, Exam, MrFacts, NuclearFacts, Series
 from osteotrace.model.patient import DrugTherapy, EarlierReading, Event, Radiotherapy
-from osteotrace.model.values import Basis
+from osteotrace.model.values import Basis, Verdict
 from osteotrace.model.workup import Workup
 from osteotrace.outputs.figures import event_word
 from osteotrace.outputs.words import day_word, unit_word
@@ -63,6 +63,18 @@ class TimelineLine:
 
 
 @dataclass(frozen=True, slots=True)
+class BoneLine:
+    """The motion of one bone in words."""
+
+    bone: str
+    error: str
+    source: str
+    residual: str
+    verdict: str
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AlignmentLine:
     """One alignment in words."""
 
@@ -73,6 +85,8 @@ class AlignmentLine:
     overlap: str
     verdict: str
     reasons: tuple[str, ...]
+    bones: tuple[BoneLine, ...]
+    bones_word: str
 
 
 def exam_blocks(workup: Workup) -> tuple[ExamBlock, ...]:
@@ -219,4 +233,24 @@ def _alignment_line(alignment: Alignment, names: dict[str, str]) -> AlignmentLin
         overlap=f"{alignment.overlap:.0%}",
         verdict=str(alignment.verdict),
         reasons=alignment.reasons,
+        bones=tuple(_bone_line(bone) for bone in alignment.bones),
+        bones_word=_bones_word(alignment.bones),
     )
+
+
+def _bone_line(bone: BoneMotion) -> BoneLine:
+    name = f"vertebra {bone.fixed_id or bone.moving_id}" if bone.name == "vertebra" else bone.name
+    return BoneLine(
+        bone=name,
+        error="—" if bone.verdict is Verdict.FAILED else f"{bone.radius_mm:.1f} mm",
+        source="its own images" if bone.source == "images" else "its neighbours",
+        residual="" if bone.residual_mm is None else f"{bone.residual_mm:.1f} mm",
+        verdict=str(bone.verdict),
+        reasons=bone.reasons,
+    )
+
+
+def _bones_word(bones: tuple[BoneMotion, ...]) -> str:
+    """``Bone by bone: 7 good, 2 doubtful``."""
+    counts = [(verdict, sum(bone.verdict is verdict for bone in bones)) for verdict in Verdict]
+    return f"Bone by bone: {', '.join(f'{n} {verdict}' for verdict, n in counts if n)}"
