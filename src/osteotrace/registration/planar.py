@@ -162,9 +162,18 @@ def _fitted(
         others = [_best_whole(skeleton, chain, reading, settings) for reading in readings[1:]]
         return _of_unknown_side(skeleton, chain, readings, [best, *others], settings, notes)
     tried = [best, *(_another(skeleton, chain, reading, best, settings) for reading in readings[1:])]
-    chosen, said = _chosen(readings, tried, settings)
-    reading, start = readings[chosen], tried[chosen]
+    chosen, twin, said = _chosen(readings, tried, settings)
+    reading = readings[chosen]
+    start = best if chosen == 0 else _best_whole(skeleton, chain, reading, settings)
     fitted = _posed(skeleton, chain, start, reading, settings)
+    if twin is not None:
+        other = _posed(skeleton, chain, tried[twin], readings[twin], settings)
+        gain = fitted.misfit / max(other.misfit, 1e-9) - 1.0
+        if gain > settings.side_gain:
+            said = (
+                *said,
+                f"{MIRRORED}: the misfit of the image is {gain:.0%} larger than that of its mirror image",
+            )
     return _recorded(skeleton, chain, reading, start, fitted, settings, (*notes, *said)), reading
 
 
@@ -269,15 +278,15 @@ def _agreement(
 
 def _chosen(
     readings: Sequence[_Reading], tried: Sequence[_Whole], settings: PlanarSettings
-) -> tuple[int, tuple[str, ...]]:
-    """Which reading is used, and what is to be said about the views.
+) -> tuple[int, int | None, tuple[str, ...]]:
+    """Which reading is used, which mirror image may be the right one, and what is to be said.
 
     Swapped views are told by depth, and are used the right way round. A mirror image is told by the patient's
     own asymmetry alone, so that it is never turned: it makes left and right unsure.
     """
     names = [reading.name for reading in readings]
     if len(names) == 1:  # another skeleton has settled it
-        return 0, ()
+        return 0, None, ()
     said: list[str] = []
     chosen = 0
     if "swapped" in names:
@@ -293,9 +302,5 @@ def _chosen(
                 f"as named by {straight:.2f}"
             )
     twin = names.index(f"{names[chosen]} and mirrored" if names[chosen] else "mirrored")
-    if tried[twin].agreement > tried[chosen].agreement + settings.mirror_gain:
-        said.append(
-            f"{MIRRORED}: a mirror image agrees by {tried[twin].agreement:.2f}, "
-            f"the image by {tried[chosen].agreement:.2f}"
-        )
-    return chosen, tuple(said)
+    suspect = tried[twin].agreement > tried[chosen].agreement + settings.mirror_gain
+    return chosen, twin if suspect else None, tuple(said)

@@ -60,7 +60,8 @@ class PlanarSettings:
     mirror_gain, swap_gain : float
         Gain of agreement from which on a mirrored or swapped scan is said.
     side_gain : float
-        Share by which the misfit of a view of unknown side must be smaller than that of the other side.
+        Share by which the misfit of a view of unknown side must be smaller than that of the other side, and
+        that of a mirror image smaller than that of the image, to be said.
     least_counts : float
         Counts of a view below which it is not used.
     spot_mm : float
