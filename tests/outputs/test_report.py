@@ -68,7 +68,8 @@ def page(written: Path) -> Outline:
 def test_sections_stand_in_the_declared_order(page: Outline) -> None:
     ids = [attrs["id"] for tag, attrs in page.tags if tag == "section"]
     assert ids == [
-        "summary", "timeline", "exams", "alignments", "skeleton", "lesions", "problems", "provenance",
+        "summary", "timeline", "exams", "alignments", "skeleton", "bone_scan", "lesions", "problems",
+        "provenance",
     ]  # fmt: skip
     assert [s.id for s in all_sections()] == ids
 

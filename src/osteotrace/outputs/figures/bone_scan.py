@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -29,7 +29,11 @@ _EDGES: Final = {View.ANTERIOR: ("R", "L"), View.POSTERIOR: ("L", "R"), View.UNK
 _LESION: Final = "#c2410c"
 _COLOURS: Final = {"spine": "#1d6fb8", "skull": "#6b7280", "pelvis": "#0f8a6d", "sternum": "#9333a8"}
 _SIDES: Final = {"thorax": "#b7791f", "shoulder": "#4d7c0f", "arm": "#8b5e83", "leg": "#3f6f7a"}
-_TRUSTED: Final = {Verdict.GOOD: "solid", Verdict.DOUBTFUL: "dashed", Verdict.FAILED: "dotted"}
+_TRUSTED: Final[dict[Verdict, Any]] = {
+    Verdict.GOOD: "solid",
+    Verdict.DOUBTFUL: (0, (5, 1.2)),
+    Verdict.FAILED: (0, (1, 2)),
+}
 _ROUND = np.linspace(0.0, 2.0 * np.pi, 49)
 _LABEL_STEP = 0.022  # of the height of the view, between labels
 _MARGIN_MM = 25.0
@@ -160,8 +164,8 @@ def _outline(axes: Axes, outline: RegionOutline, view: FittedView, fit: PlanarFi
             pixels[:, 0],
             pixels[:, 1],
             color=_colour(outline.region),
-            linewidth=0.55,
-            alpha=0.6,
+            linewidth=0.8,
+            alpha=0.8,
             linestyle=style,
         )
 
@@ -215,13 +219,20 @@ def _numbers(axes: Axes, here: list[tuple[LesionFootprint, ViewFootprint]], pane
         away = (-0.03 if on_left else 0.03) * columns
         for (one, v), row in zip(side, rows, strict=True):
             axes.plot(
-                [v.place[0], edge, edge + away], [v.place[1], row, row], color=_LESION, linewidth=0.5,
-                alpha=0.75, clip_on=False,
+                [_beside(v, panel, on_left=on_left), edge, edge + away], [v.place[1], row, row],
+                color=_LESION, linewidth=0.5, alpha=0.75, clip_on=False,
             )  # fmt: skip
             axes.text(
                 edge + 1.5 * away, row, one.track_id, fontsize=8.0, color=_LESION, weight="bold",
                 ha="right" if on_left else "left", va="center", parse_math=False,
             )  # fmt: skip
+
+
+def _beside(shape: ViewFootprint, panel: _Panel, *, on_left: bool) -> float:
+    """Column at which an ellipse ends on a side."""
+    long, short = shape.half_axes_mm or (0.0, 0.0)
+    reach = float(np.hypot(long * np.cos(shape.turn), short * np.sin(shape.turn))) / panel.view.pixel_mm[0]
+    return shape.place[0] + (-reach if on_left else reach)
 
 
 def spread_rows(rows: list[float], step: float, first: float, last: float) -> list[float]:
