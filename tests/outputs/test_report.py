@@ -105,7 +105,7 @@ def test_markup_from_files_is_text(written: Path, page: Outline) -> None:
 
 def test_figures_are_embedded_with_a_caption(page: Outline) -> None:
     images = [attrs for tag, attrs in page.tags if tag == "img"]
-    assert len(images) == 5
+    assert len(images) == 6
     assert all((image["alt"] or "").endswith(".") for image in images)
 
 

@@ -59,19 +59,28 @@ class _Panel:
 def bone_scan_figures(
     workup: Workup, images: PatientImages, settings: DisplaySettings
 ) -> tuple[Picture, ...]:
-    """One figure for each bone scan whose skeleton was fitted, failed fits left out.
+    """One figure for each bone scan whose skeleton was fitted."""
+    exams = {exam.id: exam for exam in workup.timeline.exams}
+    found = (bone_scan_figure(exams[scan.exam_id], scan, images, settings) for scan in workup.bone_scans)
+    return tuple(picture for picture in found if picture is not None)
+
+
+def bone_scan_figure(
+    exam: Exam, scan: BoneScan, images: PatientImages, settings: DisplaySettings
+) -> Picture | None:
+    """The views of a bone scan with the skeleton and the lesions over them.
 
     As a nuclear physician sees it: in the anterior view the patient's right is on the left of the picture, in
     the posterior view the patient's left.
+
+    Returns
+    -------
+    Picture or None
+        None when every fit failed.
     """
-    exams = {exam.id: exam for exam in workup.timeline.exams}
-    out = []
-    for scan in workup.bone_scans:
-        fit = scan.shown
-        panels = [] if fit is None else _panels(fit, images)
-        if fit is not None and panels:
-            out.append(_figure(exams[scan.exam_id], scan, fit, panels, settings))
-    return tuple(out)
+    fit = scan.shown
+    panels = [] if fit is None else _panels(fit, images)
+    return None if fit is None or not panels else _figure(exam, scan, fit, panels, settings)
 
 
 def _panels(fit: PlanarFit, images: PatientImages) -> list[_Panel]:
