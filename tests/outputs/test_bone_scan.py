@@ -98,6 +98,7 @@ def test_a_swapped_view_is_drawn_over_its_own_image(case: Case, display: Display
 def test_numbers_keep_apart_and_inside() -> None:
     rows = spread_rows([0.0, 1.0, 2.0, 99.0, 99.5], 10.0, 0.0, 100.0)
     assert min(np.diff(rows)) >= 10.0 - 1e-9
+    assert spread_rows([50.0, 50.0, 50.0], 10.0, 0.0, 100.0) == [40.0, 50.0, 60.0]
     assert rows[0] >= 0.0
     assert rows[-1] <= 100.0
     assert spread_rows([20.0, 60.0], 10.0, 0.0, 100.0) == [20.0, 60.0]

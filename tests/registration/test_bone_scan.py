@@ -131,6 +131,12 @@ def test_a_carried_lesion_has_the_error_of_the_way_too(own, fitted):
     assert "it was carried to the CT by a doubtful alignment" in one.reasons
 
 
+def test_a_place_that_is_hardly_known_is_not_placed(own, fitted):
+    found = placed(fitted, [outlined("vertebra L3", MR_FRAME)], [aligned(Verdict.DOUBTFUL, 90.0)])
+    assert found.footprints == ()
+    assert found.not_placed[0].reason == "its place is known to 90 mm only"
+
+
 def test_the_outline_on_the_ct_is_taken_before_others(own, fitted):
     ours, other = outlined("sternum", series="ct", name="E1-R2"), outlined("vertebra L3", name="E1-R1")
     (one,) = placed(fitted, [other, ours]).footprints

@@ -212,7 +212,10 @@ def _placed(
     if found.verdict is Verdict.FAILED or found.error_mm is None:
         why = "; ".join(found.reasons) or "the CT does not show it well enough"
         return NotPlaced(track.id, f"its region ({found.region}) could not be fitted: {why}")
-    return _footprint(track, lesion, way, found, fit)
+    shown = _footprint(track, lesion, way, found, fit)
+    if shown.error_mm > PlanarSettings.of(criteria).failed_error_mm:
+        return NotPlaced(track.id, f"its place is known to {shown.error_mm:.0f} mm only")
+    return shown
 
 
 def _way(lesion: Lesion, volume: Volume, alignments: tuple[Alignment, ...]) -> Route | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
+from scipy.optimize import isotonic_regression
 
 from osteotrace.model.bone_scan import BoneScan, LesionFootprint, RegionOutline, ViewFootprint
 from osteotrace.model.imaging import Exam, PlanarImage
@@ -22,8 +23,8 @@ from osteotrace.outputs.figures.settings import DisplaySettings
 from osteotrace.outputs.words import exam_label
 from osteotrace.space import FloatArray
 
-_HEIGHT, _TOP, _SIDE, _GAP, _FOOT = 7.6, 0.62, 0.62, 0.3, 0.16  # inches; the side holds the labels
-_WIDEST, _NARROWEST = 4.6, 1.6
+_HEIGHT, _TOP, _SIDE, _GAP, _FOOT = 9.2, 0.62, 0.62, 0.3, 0.16  # inches; the side holds the labels
+_WIDEST, _NARROWEST = 5.4, 1.6
 _ORDER: Final = (View.ANTERIOR, View.POSTERIOR, View.UNKNOWN)
 _EDGES: Final = {View.ANTERIOR: ("R", "L"), View.POSTERIOR: ("L", "R"), View.UNKNOWN: ("", "")}
 _LESION: Final = "#c2410c"
@@ -35,7 +36,8 @@ _TRUSTED: Final[dict[Verdict, Any]] = {
     Verdict.FAILED: (0, (1, 2)),
 }
 _ROUND = np.linspace(0.0, 2.0 * np.pi, 49)
-_LABEL_STEP = 0.022  # of the height of the view, between labels
+_LABEL_STEP = 0.018  # of the height of the view, between labels
+_MIDDLE = 0.08  # of the width, to both sides of the middle
 _MARGIN_MM = 25.0
 _BAR_MM = 100
 _DARK_SHARE = 0.02  # of the fullest row: less is outside of the body
@@ -44,6 +46,9 @@ _LEGEND: Final = (
     "ellipses: where each lesion would show, with its number (dashed: doubtful); dotted circle: predicted "
     "95% error of the place. An ellipse says where to look, not that something is there."
 )
+
+
+_Shown: TypeAlias = tuple[LesionFootprint, ViewFootprint]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -212,12 +217,10 @@ def _ellipse(axes: Axes, one: LesionFootprint, shape: ViewFootprint, view: Fitte
     )  # fmt: skip
 
 
-def _numbers(axes: Axes, here: list[tuple[LesionFootprint, ViewFootprint]], panel: _Panel) -> None:
+def _numbers(axes: Axes, here: list[_Shown], panel: _Panel) -> None:
     """Numbers of the lesions beside the view, each with a thin line to its place."""
     columns = panel.view.shape[0]
-    for on_left in (True, False):
-        side = [(one, v) for one, v in here if (v.place[0] < columns / 2) is on_left]
-        side.sort(key=lambda pair: pair[1].place[1])
+    for on_left, side in zip((True, False), _sides(here, columns), strict=True):
         rows = spread_rows(
             [v.place[1] for _, v in side],
             _LABEL_STEP * (panel.last_row - panel.first_row),
@@ -237,6 +240,24 @@ def _numbers(axes: Axes, here: list[tuple[LesionFootprint, ViewFootprint]], pane
             )  # fmt: skip
 
 
+def _sides(here: list[_Shown], columns: int) -> tuple[list[_Shown], list[_Shown]]:
+    """Lesions by the side on which their number stands, from the head down.
+
+    What lies near the middle goes where there are fewer.
+    """
+    offset = {one.track_id: v.place[0] / columns - 0.5 for one, v in here}
+    left = [pair for pair in here if offset[pair[0].track_id] < -_MIDDLE]
+    right = [pair for pair in here if offset[pair[0].track_id] > _MIDDLE]
+    middle = [pair for pair in here if abs(offset[pair[0].track_id]) <= _MIDDLE]
+    for pair in sorted(middle, key=_row):
+        (left if len(left) < len(right) else right).append(pair)
+    return sorted(left, key=_row), sorted(right, key=_row)
+
+
+def _row(pair: _Shown) -> float:
+    return pair[1].place[1]
+
+
 def _beside(shape: ViewFootprint, panel: _Panel, *, on_left: bool) -> float:
     """Column at which an ellipse ends on a side."""
     long, short = shape.half_axes_mm or (0.0, 0.0)
@@ -245,22 +266,22 @@ def _beside(shape: ViewFootprint, panel: _Panel, *, on_left: bool) -> float:
 
 
 def spread_rows(rows: list[float], step: float, first: float, last: float) -> list[float]:
-    """Rows at least a step apart, in their order, near to where they were, from ``first`` to ``last``.
+    """Rows at least a step apart, in their order, as near as can be to where they were.
+
+    They stay between ``first`` and ``last``; the step is smaller when there is no room for it.
 
     Parameters
     ----------
     rows : list of float
         Rising.
     """
-    step = min(step, (last - first) / max(len(rows), 1))
-    out: list[float] = []
-    for row in rows:
-        out.append(max(row, out[-1] + step if out else first))
-    limit = last
-    for number in range(len(out) - 1, -1, -1):
-        out[number] = min(out[number], limit)
-        limit = out[number] - step
-    return out
+    if not rows:
+        return []
+    step = min(step, (last - first) / len(rows))
+    shift = step * np.arange(len(rows))
+    # At least a step apart means: rising once the steps are taken away.
+    rising = isotonic_regression(np.asarray(rows) - shift).x
+    return [float(row) for row in np.clip(rising, first, last - shift[-1]) + shift]
 
 
 def _letters(axes: Axes, view: FittedView, *, sure: bool) -> None:
