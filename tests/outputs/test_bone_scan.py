@@ -133,7 +133,7 @@ def test_the_report_says_fit_regions_and_lesions(written: Path) -> None:
         "39% of its counts arrive",
         "55% of the bone counts are of other bones",
         "sees it better",
-        "carried over from another exam",
+        "carried over from E3",
         "its place lies outside of the CT",
         "not placed",
     ):

@@ -206,6 +206,12 @@ def test_without_a_ct_the_standard_skeleton_is_shown_and_no_lesion_is_placed():
     assert there.not_placed[0].reason.startswith("no CT of the patient whose bones were found")
 
 
+def test_a_ct_that_was_not_fitted_places_nothing(own, fitted):
+    (one,) = fitted
+    found = placed([replace(one, fits=one.fits[1:])], [outlined("vertebra L3")])
+    assert found.not_placed[0].reason == "the CT shows too little bone to be fitted to the scan"
+
+
 def test_another_tracer_is_no_bone_scan():
     (found,) = fit_bone_scans(patient(with_tracer("FDG")), CRITERIA)
     assert found.fits == ()

@@ -28,6 +28,7 @@ Progress = Callable[[str, int, int], None]
 _BONE_TRACERS = frozenset({"MDP", "HDP", "NaF"})
 _UNKNOWN = "unknown"
 _LEAST_INSIDE = 0.5  # of a lesion in the field of view of the CT: most of it
+_TOO_LITTLE = "the CT shows too little bone to be fitted to the scan"
 _NO_CT = "no CT of the patient whose bones were found: lesions cannot be placed on the standard skeleton"
 
 
@@ -197,7 +198,7 @@ def _placed(
     if not scan.fits:
         return NotPlaced(track.id, "no skeleton was fitted to the scan")
     if fit is None or chosen is None:
-        return NotPlaced(track.id, _NO_CT)
+        return NotPlaced(track.id, _NO_CT if chosen is None else _TOO_LITTLE)
     if skeleton is None or fit.verdict is Verdict.FAILED:
         return NotPlaced(track.id, f"the CT could not be fitted to the scan: {'; '.join(fit.reasons)}")
     volume = chosen[1]

@@ -233,7 +233,7 @@ def _alignment_line(alignment: Alignment, names: dict[str, str], numbering: Numb
         error="—" if alignment.error_mm is None else f"{alignment.error_mm:.1f} mm",
         overlap=f"{alignment.overlap:.0%}",
         verdict=str(alignment.verdict),
-        reasons=alignment.reasons,
+        reasons=tuple(dict.fromkeys(alignment.reasons)),
         bones=tuple(_bone_line(bone, numbering) for bone in alignment.bones),
         bones_word=_bones_word(alignment.bones),
     )

@@ -124,7 +124,8 @@ def _lines(workup: Workup, scan: BoneScan, views: int) -> Iterator[FootprintLine
     for track in workup.tracks:
         place = (f"lesion-{track.id}", track_label(track), site_word(track.site))
         if track.id in found:
-            yield _placed(*place, found[track.id])
+            one = found[track.id]
+            yield _placed(*place, one, workup.lesion(one.lesion_id).exam_id)
         elif track.id in left:
             yield FootprintLine(*place, "", (_EMPTY,) * views, "—", "not placed", (left[track.id],))
 
@@ -132,10 +133,10 @@ def _lines(workup: Workup, scan: BoneScan, views: int) -> Iterator[FootprintLine
 _EMPTY = ViewCell(covered=False, place="—", depth="", share="", others="", is_better=False)
 
 
-def _placed(anchor: str, label: str, site: str, one: LesionFootprint) -> FootprintLine:
+def _placed(anchor: str, label: str, site: str, one: LesionFootprint, exam_id: str) -> FootprintLine:
     seen = [view for view in one.views if view.covered]
     cells = tuple(_cell(view, is_better=len(seen) > 1 and view.view is one.better) for view in one.views)
-    carried = ("carried over from another exam",) if one.carried else ()
+    carried = (f"carried over from {exam_id}",) if one.carried else ()
     return FootprintLine(
         anchor, label, site, one.region, cells, _mm(one.error_mm), str(one.verdict), (*carried, *one.reasons)
     )
