@@ -2,8 +2,9 @@
 
     python docs/planar_figure.py FOLDER OUT.png
 
-FOLDER holds the DICOM of one patient: a planar bone scan, and a CT where there is one. Nothing of a patient
-is kept in this repository; the picture in the documentation is of a phantom.
+FOLDER holds the DICOM of one patient: a planar bone scan, and CTs where there are any. Nothing of a patient
+is kept in this repository; the picture in the documentation is of a phantom. ``osteotrace run`` draws the
+same with the lesions in it.
 """
 
 from __future__ import annotations
@@ -11,21 +12,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-import numpy as np
-
-from osteotrace import anatomy, intake
+from osteotrace import anatomy, intake, registration
 from osteotrace.model.criteria import load_criteria
 from osteotrace.model.values import Modality, Quantity
-from osteotrace.registration.planar import fit_planar
-from osteotrace.registration.planar_maps import project
-
-BRIGHTEST = 99.7  # percentile of the counts that is black
-GAMMA = 0.6
-BINS = 2  # pixels that are added up, for a small file
+from osteotrace.outputs.figures import bone_scan_figure, display_settings
 
 
 def main() -> None:
@@ -35,34 +25,16 @@ def main() -> None:
     images = intake.read_patient(intake.only_patient(intake.scan(folder), folder), criteria)
     volumes = [v for v in images.volumes if v.series.modality is Modality.CT]
     volumes = [v for v in volumes if v.series.quantity is Quantity.HU]
-    volume = max(volumes, key=lambda v: v.values.size * v.grid.voxel_volume_mm3, default=None)
-    bones = None if volume is None else anatomy.segment(volume)
-    fits = fit_planar(images.planar, criteria, anatomy=bones, volume=volume)
-    columns = sum(len(one.fit.views) for one in fits)
-    figure, axes = plt.subplots(1, columns, figsize=(2.6 * columns, 8), squeeze=False)
-    axis = iter(axes[0])
-    for one in fits:
-        plane = project(one.fit, one.skeleton, one.skeleton.points)
-        for view in one.fit.views:
-            image = next(i for i in images.planar if i.series.id == view.series_id)
-            draw(next(axis), np.asarray(image.counts), view, plane, one)
-    figure.tight_layout()
-    figure.savefig(target, dpi=110)
-
-
-def draw(axis, counts, view, plane, one) -> None:  # noqa: ANN001 - matplotlib has no types here
-    """One view with the points of a skeleton over it."""
-    even = counts[: counts.shape[0] // BINS * BINS, : counts.shape[1] // BINS * BINS]
-    shape = (even.shape[0] // BINS, BINS, even.shape[1] // BINS, BINS)
-    small = even.reshape(shape).sum(axis=(1, 3))
-    shown = np.minimum(small / np.percentile(small, BRIGHTEST), 1.0) ** GAMMA
-    axis.imshow(shown.T, cmap="gray_r", extent=(-0.5, even.shape[0] - 0.5, even.shape[1] - 0.5, -0.5))
-    pixels = view.pixels(plane)
-    axis.scatter(pixels[:, 0], pixels[:, 1], c=one.skeleton.region, cmap="tab20", s=0.8, alpha=0.55, lw=0)
-    axis.set_title(f"{one.fit.source}, {view.view}\n{one.fit.verdict}", fontsize=9)
-    seen = np.flatnonzero(counts.sum(axis=0) > 0.02 * counts.sum(axis=0).max())
-    axis.set_ylim(seen[-1], seen[0])
-    axis.set_axis_off()
+    largest = max(volumes, key=lambda v: v.values.size * v.grid.voxel_volume_mm3, default=None)
+    anatomies = [] if largest is None else [anatomy.segment(largest)]
+    exams = {exam.id: exam for exam in images.timeline.exams}
+    for scan in registration.fit_bone_scans(images, criteria, anatomies=anatomies):
+        picture = bone_scan_figure(exams[scan.exam_id], scan, images, display_settings(criteria))
+        if picture is None:
+            sys.stdout.write(f"{scan.exam_id}: no skeleton could be fitted\n")
+            continue
+        target.write_bytes(picture.png)
+        sys.stdout.write(picture.caption + "\n")
 
 
 if __name__ == "__main__":

@@ -3,24 +3,27 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 
+from dicom_images import image, save
 from osteotrace import pipeline
 from osteotrace.errors import DeclarationError, NothingFoundError, OutputError
 from osteotrace.model.anatomy import Anatomy, Bone
 from osteotrace.model.imaging import Volume
 from osteotrace.model.problem import Problem
 from osteotrace.model.site import UNASKED, BoneSite
-from osteotrace.model.values import Severity, Verdict
+from osteotrace.model.values import Severity, Verdict, View
 from osteotrace.model.workup_json import workup_from_json
 from osteotrace.pipeline import RunResult, Settings
 from region_cases import ct_slices, make_grid, write_seg
+from registration.test_planar import PIXEL, scan
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +97,7 @@ def _never(*_: object, **__: object) -> None:
 def test_a_damaged_cache_is_computed_again(tmp_path: Path) -> None:
     file = tmp_path / "alignment.json"
     file.write_text('[{"transform": 1', encoding="utf-8")
-    assert pipeline._read_cache(file) is None
+    assert pipeline._read_cache(file, pipeline._ALIGNMENTS) is None
 
 
 def test_refused_input_writes_nothing(tmp_path: Path) -> None:
@@ -188,7 +191,7 @@ def test_lesions_get_bone_and_level(patient: Path, segmented: list[str], tmp_pat
     assert (tmp_path / "out" / "figures" / "spine_E1.png").is_file()
     assert ("anatomy", "builtin") in workup.provenance.settings
     stages = [cost.stage for cost in workup.provenance.stages]
-    assert stages == ["read", "anatomy", "align", "number", "measure", "match"]
+    assert stages == ["read", "anatomy", "align", "number", "measure", "match", "bone scan"]
     again = workup_from_json((tmp_path / "out" / "workup.json").read_text(encoding="utf-8"), tmp_path / "out")
     assert again.numbering == workup.numbering
     assert again.tracks[0].site == track.site
@@ -323,3 +326,52 @@ def test_a_dicom_seg_of_bones_becomes_the_skeleton_and_no_lesion(tmp_path: Path)
     (skeleton,) = workup.skeletons
     assert [b.declared_level for b in skeleton.bones] == ["L1", "L2"]
     assert (tmp_path / "out" / "figures" / "spine_E1.png").is_file()
+
+
+# --- the bone scan in the run ---------------------------------------------------------------------
+
+
+def write_bone_scan(folder: Path) -> Path:
+    """Both views of a trunk, as one DICOM file."""
+    folder.mkdir()
+    pixels = np.stack([np.asarray(view.counts).T for view in scan()]).astype(np.uint16)
+    detectors = []
+    for value in ("399321004", "399001007"):  # anterior, posterior
+        code, detector = Dataset(), Dataset()
+        code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, "SCT", "view"
+        detector.ViewCodeSequence = [code]
+        detectors.append(detector)
+    made = image(
+        pixels, "NM", ImageType=["ORIGINAL", "PRIMARY", "WHOLE BODY", "EMISSION"],
+        PixelSpacing=[PIXEL, PIXEL], ImagePositionPatient=None, DetectorVector=[1, 2],
+        DetectorInformationSequence=detectors,
+    )  # fmt: skip
+    save(made, folder / "nm.dcm")
+    return folder
+
+
+def test_a_bone_scan_is_fitted_kept_and_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, out = write_bone_scan(tmp_path / "in"), tmp_path / "out"
+    workup = pipeline.run(source, out, Settings()).workup
+    (found,) = workup.bone_scans
+    assert found.exam_id == "E1"
+    assert [fit.source for fit in found.fits] == ["standard"]
+    assert [view.view for view in found.fits[0].views] == [View.ANTERIOR, View.POSTERIOR]
+    assert (out / "bone_scan.csv").is_file()
+    assert "Bone scan" in (out / "report.html").read_text(encoding="utf-8")
+    again = workup_from_json((out / "workup.json").read_text(encoding="utf-8"), out)
+    assert again.bone_scans == workup.bone_scans
+    monkeypatch.setattr(pipeline.registration, "fit_bone_scans", _never)
+    assert pipeline.run(source, out, Settings()).workup.bone_scans == workup.bone_scans
+
+
+def test_one_real_view_without_a_ct_is_doubtful(case_dir: Callable[[str], Path], tmp_path: Path) -> None:
+    workup = pipeline.run(case_dir("nm_wholebody_bone"), tmp_path, Settings()).workup
+    (found,) = workup.bone_scans
+    (fit,) = found.fits
+    assert fit.source == "standard"
+    assert fit.verdict is Verdict.DOUBTFUL
+    assert "standard skeleton: not the patient's own" in fit.reasons
+    assert found.reasons == ("the header names no tracer: taken for a bone scan",)
+    assert len(found.outlines) == len(fit.regions)
+    assert (tmp_path / "figures" / "bone_scan_E1.png").is_file()

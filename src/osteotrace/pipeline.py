@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -20,6 +21,7 @@ from osteotrace import __version__, anatomy, findings, intake, lesions, matching
 from osteotrace.errors import DeclarationError, NothingFoundError, OutputError, PatientMismatchError
 from osteotrace.model.alignment import Alignment
 from osteotrace.model.anatomy import Numbering
+from osteotrace.model.bone_scan import BoneScan
 from osteotrace.model.case import Case, read_case
 from osteotrace.model.corrections import Corrections, Level, read_corrections
 from osteotrace.model.criteria import Criteria, load_criteria
@@ -36,6 +38,9 @@ Progress = Callable[[str, int, int], None]
 _REASONS_SHOWN = 3
 
 _ALIGNMENTS: TypeAdapter[tuple[Alignment, ...]] = TypeAdapter(tuple[Alignment, ...])
+_BONE_SCANS: TypeAdapter[tuple[BoneScan, ...]] = TypeAdapter(tuple[BoneScan, ...])
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +110,9 @@ class _Log:
 
 
 def run(path: Path, out: Path, settings: Settings, progress: Progress | None = None) -> RunResult:
-    """Work up one patient: read, find the bones, align, number, measure, match, write.
+    """Work up one patient: read, find the bones, align, number, measure, match, fit bone scans, write.
 
-    A run that was stopped goes on after its last finished skeleton or alignment, which are kept in
+    A run that was stopped goes on after its last finished skeleton, alignment or fit, which are kept in
     ``out/.cache`` (of a de-identified run only until it is done: the cache holds the UIDs of the input).
 
     Parameters
@@ -160,7 +165,17 @@ def run(path: Path, out: Path, settings: Settings, progress: Progress | None = N
         )
     with log.stage("align"):
         key = (digest, skeletons.digest, str(settings.seed))
-        alignments = _align(images, skeletons, criteria, settings, out / ".cache", key, progress)
+        alignments = _kept(
+            _cache_file(out, "alignment", key, criteria),
+            _ALIGNMENTS,
+            lambda: registration.align(
+                images.volumes,
+                criteria,
+                anatomies=skeletons.anatomies,
+                seed=settings.seed,
+                progress=progress,
+            ),
+        )
     with log.stage("number"):
         numbering, of_levels = _number(skeletons, alignments, corrections, criteria)
     with log.stage("measure"):
@@ -170,6 +185,17 @@ def run(path: Path, out: Path, settings: Settings, progress: Progress | None = N
         decisions = matching.Decisions(same, different)
         tracks = matching.link_lesions(placed, found, images.timeline, alignments, criteria, decisions)
         tracks = anatomy.locate_tracks(tracks, placed, found, criteria)
+    with log.stage("bone scan"):
+        fitted = _kept(
+            _cache_file(out, "bone-scan", (digest, skeletons.digest), criteria),
+            _BONE_SCANS,
+            lambda: registration.fit_bone_scans(
+                images, criteria, anatomies=skeletons.anatomies, progress=progress
+            ),
+        )
+        bone_scans = registration.place_lesions(
+            fitted, images, placed, tracks, alignments, criteria, anatomies=skeletons.anatomies
+        )
     workup = Workup(
         patient=images.patient,
         timeline=images.timeline,
@@ -182,6 +208,7 @@ def run(path: Path, out: Path, settings: Settings, progress: Progress | None = N
         skeletons=tuple(Skeleton.of(one) for one in skeletons.anatomies),
         not_read=skeletons.not_read,
         numbering=numbering,
+        bone_scans=bone_scans,
     )
     with log.stage("write"):
         shown = outputs.deidentify(workup) if settings.deidentify else workup
@@ -341,37 +368,32 @@ def _as_output_error(where: str) -> Iterator[None]:
         raise OutputError(found, where=where, remedy="choose another -o, or make room") from error
 
 
-def _align(
-    images: PatientImages,
-    skeletons: anatomy.Skeletons,
-    criteria: Criteria,
-    settings: Settings,
-    cache: Path,
-    keys: Sequence[str],
-    progress: Progress | None,
-) -> tuple[Alignment, ...]:
+def _cache_file(out: Path, name: str, keys: Sequence[str], criteria: Criteria) -> Path:
+    """Where what a stage makes of these inputs is kept."""
     key = "\n".join([*keys, __version__, criteria.sha256])
-    file = cache / f"alignment-{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
-    kept = _read_cache(file)
-    if kept is not None:
-        return kept
-    alignments = registration.align(
-        images.volumes, criteria, anatomies=skeletons.anatomies, seed=settings.seed, progress=progress
-    )
+    return out / ".cache" / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
+
+
+def _kept(file: Path, adapter: TypeAdapter[Made], make: Callable[[], Made]) -> Made:
+    """What an earlier run of the same input made, or what is made now, and kept."""
+    earlier = _read_cache(file, adapter)
+    if earlier is not None:
+        return earlier
+    made = make()
     temporary = file.with_suffix(".part")
     with _as_output_error(file.name):
         try:
-            temporary.write_bytes(_ALIGNMENTS.dump_json(alignments))
+            temporary.write_bytes(adapter.dump_json(made))
             temporary.replace(file)
         finally:
             temporary.unlink(missing_ok=True)
-    return alignments
+    return made
 
 
-def _read_cache(file: Path) -> tuple[Alignment, ...] | None:
-    """Alignments of an earlier run of the same input, or None when there are none or they are damaged."""
+def _read_cache(file: Path, adapter: TypeAdapter[Made]) -> Made | None:
+    """What an earlier run of the same input made, or None when there is none or it is damaged."""
     try:
-        return _ALIGNMENTS.validate_json(file.read_bytes())
+        return adapter.validate_json(file.read_bytes())
     except (OSError, ValidationError):
         return None
 

@@ -34,7 +34,11 @@ def small(case: Case) -> Case:
     findings = tuple(f for f in case.workup.findings if f.lesion_id == "E2-R11")
     presence = tuple(p for p in track.presence if p.exam_id == "E2")
     one = replace(track, lesion_ids=("E2-R11",), presence=presence)
-    return Case(replace(case.workup, lesions=lesions, findings=findings, tracks=(one,)), case.images)
+    (scan,) = case.workup.bone_scans
+    shown = (replace(scan.footprints[0], lesion_id="E2-R11", carried=False),)
+    scans = (scan.with_lesions(shown, ()),)
+    workup = replace(case.workup, lesions=lesions, findings=findings, tracks=(one,), bone_scans=scans)
+    return Case(workup, case.images)
 
 
 @pytest.fixture(scope="session")

@@ -49,6 +49,7 @@ from osteotrace.model.problem import Problem
 from osteotrace.model.values import UCUM_OF_QUANTITY, Basis, Modality, Quantity, Severity, Verdict, View
 from osteotrace.model.workup import Provenance, StageCost, Workup
 from osteotrace.space import Grid, Mask, RigidTransform, map_mask
+from outputs.scan_case import with_bone_scan
 from outputs.skeleton_case import with_skeleton
 
 ROOT = "1.3.6.1.4.1.14519.5.2.1.5168"
@@ -429,7 +430,7 @@ def make_case(step: float = 4.0) -> Case:
         ),
     )
     images = PatientImages(patient, timeline, tuple(volumes.values()), planar, (), problems)
-    return Case(with_skeleton(workup, volumes), images)
+    return Case(with_bone_scan(with_skeleton(workup, volumes), FRAME_CT), images)
 
 
 def without_lesions(case: Case) -> Case:

@@ -68,7 +68,8 @@ def page(written: Path) -> Outline:
 def test_sections_stand_in_the_declared_order(page: Outline) -> None:
     ids = [attrs["id"] for tag, attrs in page.tags if tag == "section"]
     assert ids == [
-        "summary", "timeline", "exams", "alignments", "skeleton", "lesions", "problems", "provenance",
+        "summary", "timeline", "exams", "alignments", "skeleton", "bone_scan", "lesions", "problems",
+        "provenance",
     ]  # fmt: skip
     assert [s.id for s in all_sections()] == ids
 
@@ -104,7 +105,7 @@ def test_markup_from_files_is_text(written: Path, page: Outline) -> None:
 
 def test_figures_are_embedded_with_a_caption(page: Outline) -> None:
     images = [attrs for tag, attrs in page.tags if tag == "img"]
-    assert len(images) == 5
+    assert len(images) == 6
     assert all((image["alt"] or "").endswith(".") for image in images)
 
 

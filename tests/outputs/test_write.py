@@ -36,11 +36,13 @@ def test_everything_is_written(written: Path) -> None:
         "workup.schema.json",
         "measurements.csv",
         "measurements.parquet",
+        "bone_scan.csv",
         "report.html",
     } <= names
     assert {
         "figures/timeline.png",
         "figures/planar_E4.png",
+        "figures/bone_scan_E4.png",
         "figures/spine_E2.png",
         "figures/lesion_L1.png",
         "figures/lesion_L2.png",
@@ -69,6 +71,7 @@ def test_masks_are_where_they_were(written: Path, case: Case) -> None:
 def test_the_result_reads_back(written: Path, case: Case) -> None:
     back = workup_from_json((written / "workup.json").read_text(encoding="utf-8"), written)
     assert back.tracks == case.workup.tracks
+    assert back.bone_scans == case.workup.bone_scans
     assert [f.mask.n_voxels for f in back.findings] == [f.mask.n_voxels for f in case.workup.findings]
 
 

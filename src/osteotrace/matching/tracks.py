@@ -121,7 +121,7 @@ def _presence(group: Sequence[Lesion], exam: Exam, series: Series, scene: _Scene
     if here is not None:
         return _seen(here, group, exam, scene)
     if series.grid is None:
-        return Unassessable(exam.id, series.id, "a planar image; not aligned with volumes")
+        return Unassessable(exam.id, series.id, "a planar image; its uptake is not measured")
     frame = series.grid.frame_of_reference_uid
     reachable = [x for x in group if _connected(scene.alignments, x, frame)]
     if not reachable:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from osteotrace.model.alignment import Alignment
 from osteotrace.model.anatomy import Numbering
+from osteotrace.model.bone_scan import BoneScan
 from osteotrace.model.lesion import Finding, Lesion, LesionTrack
 from osteotrace.model.patient import Patient, Timeline
 from osteotrace.model.problem import Problem
@@ -61,6 +62,8 @@ class Workup:
         The other volumes, each with the reason.
     numbering : Numbering
         The levels of the vertebrae of all skeletons together. Its problems are among those of the workup.
+    bone_scans : tuple of BoneScan
+        Of the exams with planar images, in order of time.
     """
 
     patient: Patient
@@ -74,6 +77,7 @@ class Workup:
     skeletons: tuple[Skeleton, ...] = ()
     not_read: tuple[NotRead, ...] = ()
     numbering: Numbering = UNNUMBERED
+    bone_scans: tuple[BoneScan, ...] = ()
     schema_version: str = SCHEMA_VERSION
 
     def lesion(self, lesion_id: str) -> Lesion:

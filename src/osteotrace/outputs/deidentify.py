@@ -16,10 +16,12 @@ from functools import cache
 from typing import Any, TypeVar, cast
 
 from osteotrace.model.anatomy import Bone, Outlined, Possible
+from osteotrace.model.bone_scan import RegionOutline
 from osteotrace.model.codes import Code
 from osteotrace.model.imaging import Attribute, Exam, NuclearFacts, Series
 from osteotrace.model.lesion import Lesion, LesionTrack, Origin
 from osteotrace.model.patient import EarlierReading, Event, Patient, PatientImages, Timeline
+from osteotrace.model.planar import RegionFit
 from osteotrace.model.problem import Problem
 from osteotrace.model.workup import Provenance, Workup
 from osteotrace.outputs.scrub import Scrubber, pseudo_uid
@@ -35,13 +37,13 @@ _QUOTED_WARNINGS = frozenset({"header", "dicom-warning"})  # of the DICOM reader
 # Fields that hold a UID, or an id that is made of one.
 _UID_FIELDS = frozenset({
     "series_instance_uid", "study_instance_uid", "series_instance_uids", "series_id", "fixed_series",
-    "moving_series", "tracking_uid", "source_uid", "stations",
+    "moving_series", "tracking_uid", "source_uid", "stations", "frame_of_reference_uid",
 })  # fmt: skip
 
 # Records whose texts are osteotrace's own words, whatever a person called an outline: ``T11`` stays ``T11``.
-_OWN_WORDS = (Bone, Outlined, Possible, Code)
+_OWN_WORDS = (Bone, Outlined, Possible, Code, RegionFit, RegionOutline)
 # Fields of the same kind in records that hold UIDs as well.
-_OWN_FIELDS = frozenset({"bone", "bone_id", "also", "searched"})
+_OWN_FIELDS = frozenset({"bone", "bone_id", "also", "searched", "region"})
 
 Record = TypeVar("Record")
 
@@ -79,6 +81,7 @@ def deidentify(workup: Workup) -> Workup:
             clean(replace(workup.numbering, problems=())),
             problems=tuple(_problem(x, scrubber) for x in workup.numbering.problems),
         ),
+        bone_scans=clean(workup.bone_scans),
         schema_version=workup.schema_version,
     )
 

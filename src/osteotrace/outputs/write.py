@@ -14,6 +14,7 @@ from osteotrace.model.workup_json import workup_schema, workup_to_json
 from osteotrace.outputs.deidentify import images_of
 from osteotrace.outputs.figures import (
     Picture,
+    bone_scan_figures,
     display_settings,
     lesion_figure,
     planar_figures,
@@ -25,12 +26,13 @@ from osteotrace.outputs.masks import save_masks
 from osteotrace.outputs.registrations import save_registrations
 from osteotrace.outputs.report import render_html
 from osteotrace.outputs.rows import measurement_rows
+from osteotrace.outputs.scan_rows import scan_csv, scan_rows
 from osteotrace.outputs.tables import rows_to_csv, write_parquet
 
 Progress = Callable[[str, int, int], None]
 
 WORKUP, SCHEMA, REPORT = "workup.json", "workup.schema.json", "report.html"
-CSV, PARQUET = "measurements.csv", "measurements.parquet"
+CSV, PARQUET, SCANS = "measurements.csv", "measurements.parquet", "bone_scan.csv"
 
 
 def write_outputs(
@@ -65,13 +67,15 @@ def write_outputs(
         The workup holds a number that is not finite.
     """
     folder = OutputFolder.open(out)
-    folder.check_free(WORKUP, SCHEMA, CSV, PARQUET, REPORT)
+    folder.check_free(WORKUP, SCHEMA, CSV, PARQUET, SCANS, REPORT)
     try:
         refs = save_masks(workup, folder)
         folder.save(WORKUP, workup_to_json(workup, refs))
         folder.save(SCHEMA, json.dumps(workup_schema(), indent=1) + "\n")
         table = folder.save(CSV, rows_to_csv(measurement_rows(workup)))
         folder.save(PARQUET, partial(write_parquet, table))
+        if workup.bone_scans:
+            folder.save(SCANS, scan_csv(scan_rows(workup)))
         save_registrations(workup, folder)
         pictures = []
         for picture in _pictures(workup, images_of(workup, images), criteria, progress):
@@ -91,6 +95,7 @@ def _pictures(
     if timeline is not None:
         yield timeline
     yield from planar_figures(workup, images, settings)
+    yield from bone_scan_figures(workup, images, settings)
     yield from spine_figures(workup, images, settings)
     for number, track in enumerate(workup.tracks, start=1):
         picture = lesion_figure(workup, images, track, settings)

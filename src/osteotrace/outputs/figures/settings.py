@@ -25,6 +25,8 @@ class DisplaySettings:
         Of the 99th percentile: less is air.
     planar_percentile : float
         Upper end of the inverse grey scale of planar images, %.
+    planar_gamma : float
+        Exponent of the grey scale of bone scans: less than 1 shows what is faint.
     field_of_view_factor : float
         Side of a panel in longest diameters of the lesion.
     field_of_view_mm : tuple of float
@@ -37,6 +39,7 @@ class DisplaySettings:
     percentiles: tuple[float, float]
     body_min_share: float
     planar_percentile: float
+    planar_gamma: float
     field_of_view_factor: float
     field_of_view_mm: tuple[float, float]
 
@@ -65,6 +68,7 @@ def display_settings(criteria: Criteria) -> DisplaySettings:
         percentiles=(low, high),
         body_min_share=criteria.number("display.body_min_share"),
         planar_percentile=criteria.number("display.planar_percentile"),
+        planar_gamma=criteria.number("display.planar_gamma"),
         field_of_view_factor=criteria.number("display.field_of_view_factor"),
         field_of_view_mm=(smallest, largest),
     )

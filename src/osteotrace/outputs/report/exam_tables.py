@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from osteotrace.model.alignment import Alignment
+from osteotrace.model.alignment import Alignment, BoneMotion
+from osteotrace.model.anatomy import Numbering
 from osteotrace.model.imaging import Attribute, CtFacts, Exam, MrFacts, NuclearFacts, Series
 from osteotrace.model.patient import DrugTherapy, EarlierReading, Event, Radiotherapy
-from osteotrace.model.values import Basis
+from osteotrace.model.values import Basis, Verdict
 from osteotrace.model.workup import Workup
 from osteotrace.outputs.figures import event_word
-from osteotrace.outputs.words import day_word, unit_word
+from osteotrace.outputs.words import day_word, level_mark, unit_word
 from osteotrace.space import Grid
 
 _PLANES = ("sagittal", "coronal", "axial")  # by the axis along which the slices are stacked
@@ -63,6 +64,18 @@ class TimelineLine:
 
 
 @dataclass(frozen=True, slots=True)
+class BoneLine:
+    """The motion of one bone in words."""
+
+    bone: str
+    error: str
+    source: str
+    residual: str
+    verdict: str
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AlignmentLine:
     """One alignment in words."""
 
@@ -73,6 +86,8 @@ class AlignmentLine:
     overlap: str
     verdict: str
     reasons: tuple[str, ...]
+    bones: tuple[BoneLine, ...]
+    bones_word: str
 
 
 def exam_blocks(workup: Workup) -> tuple[ExamBlock, ...]:
@@ -94,7 +109,7 @@ def timeline_lines(workup: Workup) -> tuple[TimelineLine, ...]:
 def alignment_lines(workup: Workup) -> tuple[AlignmentLine, ...]:
     """All alignments, failed ones too."""
     names = {s.id: f"{s.name} ({e.id})" for e in workup.timeline.exams for s in e.series}
-    return tuple(_alignment_line(a, names) for a in workup.alignments)
+    return tuple(_alignment_line(a, names, workup.numbering) for a in workup.alignments)
 
 
 def _exam_line(exam: Exam) -> TimelineLine:
@@ -207,7 +222,7 @@ def _fact(name: str, attribute: Attribute) -> Fact:
     return Fact(name, attribute.value, mark)
 
 
-def _alignment_line(alignment: Alignment, names: dict[str, str]) -> AlignmentLine:
+def _alignment_line(alignment: Alignment, names: dict[str, str], numbering: Numbering) -> AlignmentLine:
     same = alignment.method == "identity"
     kind = f"{len(alignment.bones)} bones" if alignment.bones else "rigid"
     turn = f"{kind}, turned {alignment.transform.rotation_deg:.0f}°"
@@ -218,5 +233,34 @@ def _alignment_line(alignment: Alignment, names: dict[str, str]) -> AlignmentLin
         error="—" if alignment.error_mm is None else f"{alignment.error_mm:.1f} mm",
         overlap=f"{alignment.overlap:.0%}",
         verdict=str(alignment.verdict),
-        reasons=alignment.reasons,
+        reasons=tuple(dict.fromkeys(alignment.reasons)),
+        bones=tuple(_bone_line(bone, numbering) for bone in alignment.bones),
+        bones_word=_bones_word(alignment.bones),
     )
+
+
+def _bone_line(bone: BoneMotion, numbering: Numbering) -> BoneLine:
+    return BoneLine(
+        bone=_bone_name(bone, numbering),
+        error="—" if bone.verdict is Verdict.FAILED else f"{bone.radius_mm:.1f} mm",
+        source="its own images" if bone.source == "images" else "its neighbours",
+        residual="" if bone.residual_mm is None else f"{bone.residual_mm:.1f} mm",
+        verdict=str(bone.verdict),
+        reasons=bone.reasons,
+    )
+
+
+def _bone_name(bone: BoneMotion, numbering: Numbering) -> str:
+    """``vertebra T11?``: with the level where the vertebra has one, else with its number in the series."""
+    if bone.name != "vertebra":
+        return bone.name
+    places = ((bone.fixed_series, bone.fixed_id), (bone.moving_series, bone.moving_id))
+    found = (numbering.of(series, bone_id) for series, bone_id in places if bone_id)
+    vertebra = next((one for one in found if one is not None and one.possible), None)
+    return f"vertebra {level_mark(vertebra) if vertebra else bone.fixed_id or bone.moving_id}"
+
+
+def _bones_word(bones: tuple[BoneMotion, ...]) -> str:
+    """``Bone by bone: 7 good, 2 doubtful``."""
+    counts = [(verdict, sum(bone.verdict is verdict for bone in bones)) for verdict in Verdict]
+    return f"Bone by bone: {', '.join(f'{n} {verdict}' for verdict, n in counts if n)}"

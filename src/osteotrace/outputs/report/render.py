@@ -18,6 +18,7 @@ from osteotrace.model.workup import Workup
 from osteotrace.outputs.figures import Picture
 from osteotrace.outputs.report.exam_tables import alignment_lines, exam_blocks, timeline_lines
 from osteotrace.outputs.report.lesion_tables import lesion_blocks
+from osteotrace.outputs.report.scan_tables import scan_blocks
 from osteotrace.outputs.report.skeleton_tables import skeleton_block
 from osteotrace.outputs.report.spec import sections_of
 from osteotrace.outputs.report.summary import summary
@@ -77,6 +78,7 @@ def render_html(workup: Workup, pictures: Sequence[Picture], criteria: Criteria)
             exams=exam_blocks(workup),
             alignments=alignment_lines(workup),
             skeleton=skeleton_block(workup),
+            scans=scan_blocks(workup),
             lesions=lesion_blocks(workup),
             problems=_grouped(workup.problems),
             cited=_cited(workup, criteria),

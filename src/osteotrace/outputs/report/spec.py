@@ -17,6 +17,7 @@ _FACTS: Final[Mapping[str, Callable[[Workup], bool]]] = MappingProxyType({
     "has_exams": lambda workup: bool(workup.timeline.exams),
     "has_alignments": lambda workup: bool(workup.alignments),
     "has_skeletons": lambda workup: bool(workup.skeletons or workup.not_read),
+    "has_bone_scans": lambda workup: bool(workup.bone_scans),
     "has_tracks": lambda workup: bool(workup.tracks),
 })  # fmt: skip
 

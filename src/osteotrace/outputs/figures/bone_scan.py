@@ -1,0 +1,300 @@
+"""The skeleton and the lesions over the views of a bone scan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Polygon
+from scipy.optimize import isotonic_regression
+
+from osteotrace.model.bone_scan import BoneScan, LesionFootprint, RegionOutline, ViewFootprint
+from osteotrace.model.imaging import Exam, PlanarImage
+from osteotrace.model.patient import PatientImages
+from osteotrace.model.planar import FittedView, PlanarFit
+from osteotrace.model.values import Verdict, View
+from osteotrace.model.workup import Workup
+from osteotrace.outputs.figures.drawing import DPI, INK, PALE, empty_axes, grey_map, label
+from osteotrace.outputs.figures.picture import Picture, drawable, picture_of
+from osteotrace.outputs.figures.settings import DisplaySettings
+from osteotrace.outputs.words import exam_label
+from osteotrace.space import FloatArray
+
+_HEIGHT, _TOP, _SIDE, _GAP, _FOOT = 9.2, 0.62, 0.62, 0.3, 0.16  # inches; the side holds the labels
+_WIDEST, _NARROWEST = 5.4, 1.6
+_ORDER: Final = (View.ANTERIOR, View.POSTERIOR, View.UNKNOWN)
+_EDGES: Final = {View.ANTERIOR: ("R", "L"), View.POSTERIOR: ("L", "R"), View.UNKNOWN: ("", "")}
+_LESION: Final = "#c2410c"
+_COLOURS: Final = {"spine": "#1d6fb8", "skull": "#6b7280", "pelvis": "#0f8a6d", "sternum": "#9333a8"}
+_SIDES: Final = {"thorax": "#b7791f", "shoulder": "#4d7c0f", "arm": "#8b5e83", "leg": "#3f6f7a"}
+_TRUSTED: Final[dict[Verdict, Any]] = {
+    Verdict.GOOD: "solid",
+    Verdict.DOUBTFUL: (0, (5, 1.2)),
+    Verdict.FAILED: (0, (1, 2)),
+}
+_ROUND = np.linspace(0.0, 2.0 * np.pi, 49)
+_LABEL_STEP = 0.018  # of the height of the view, between labels
+_MIDDLE = 0.08  # of the width, to both sides of the middle
+_MARGIN_MM = 25.0
+_BAR_MM = 100
+_DARK_SHARE = 0.02  # of the fullest row: less is outside of the body
+_LEGEND: Final = (
+    "Dark is high. Thin lines: the projected skeleton by region (dashed: doubtful, dotted: failed). Orange "
+    "ellipses: where each lesion would show, with its number (dashed: doubtful); dotted circle: predicted "
+    "95% error of the place. An ellipse says where to look, not that something is there."
+)
+
+
+_Shown: TypeAlias = tuple[LesionFootprint, ViewFootprint]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Panel:
+    """One view as it is drawn."""
+
+    view: FittedView
+    image: PlanarImage
+    first_row: float
+    last_row: float
+
+
+def bone_scan_figures(
+    workup: Workup, images: PatientImages, settings: DisplaySettings
+) -> tuple[Picture, ...]:
+    """One figure for each bone scan whose skeleton was fitted."""
+    exams = {exam.id: exam for exam in workup.timeline.exams}
+    found = (bone_scan_figure(exams[scan.exam_id], scan, images, settings) for scan in workup.bone_scans)
+    return tuple(picture for picture in found if picture is not None)
+
+
+def bone_scan_figure(
+    exam: Exam, scan: BoneScan, images: PatientImages, settings: DisplaySettings
+) -> Picture | None:
+    """The views of a bone scan with the skeleton and the lesions over them.
+
+    As a nuclear physician sees it: in the anterior view the patient's right is on the left of the picture, in
+    the posterior view the patient's left.
+
+    Returns
+    -------
+    Picture or None
+        None when every fit failed.
+    """
+    fit = scan.shown
+    panels = [] if fit is None else _panels(fit, images)
+    return None if fit is None or not panels else _figure(exam, scan, fit, panels, settings)
+
+
+def _panels(fit: PlanarFit, images: PatientImages) -> list[_Panel]:
+    """Views in the usual order, with their images, cut to the rows of the body."""
+    out = []
+    for view in sorted(fit.views, key=lambda v: _ORDER.index(v.view)):
+        image = _image(view, images)
+        if image is not None:
+            rows = image.counts.sum(axis=0)
+            body = np.flatnonzero(rows > _DARK_SHARE * rows.max())
+            margin = _MARGIN_MM / view.pixel_mm[1]
+            first, last = (body[0], body[-1]) if body.size else (0, view.shape[1] - 1)
+            out.append(
+                _Panel(view, image, max(first - margin, -0.5), min(last + margin, view.shape[1] - 0.5))
+            )
+    return out
+
+
+def _image(view: FittedView, images: PatientImages) -> PlanarImage | None:
+    """The image of a view: of its series, whatever the header calls the view."""
+    here = [p for p in images.planar if p.series.id == view.series_id]
+    return next((p for p in here if p.view is view.view), here[0] if here else None)
+
+
+def _figure(
+    exam: Exam, scan: BoneScan, fit: PlanarFit, panels: list[_Panel], settings: DisplaySettings
+) -> Picture:
+    widths = [_width(panel) for panel in panels]
+    width = sum(widths) + 2 * _SIDE * len(panels) + _GAP * (len(panels) - 1)
+    height = _HEIGHT + _TOP + _FOOT
+    figure = Figure(figsize=(width, height), facecolor="white")
+    left = 0.0
+    for panel, panel_width in zip(panels, widths, strict=True):
+        box = ((left + _SIDE) / width, _FOOT / height, panel_width / width, _HEIGHT / height)
+        axes = empty_axes(figure, box)
+        _draw(axes, panel, scan, fit, settings)
+        middle = (left + _SIDE + panel_width / 2) / width
+        name = drawable(f"{exam_label(exam)} · {panel.view.view}", 34)
+        label(
+            figure, middle, (height - 0.16) / height, name, size=9.0, weight="bold", ha="center", va="center"
+        )
+        note = f"skeleton: {'CT' if fit.source == 'ct' else 'standard'} · fit {fit.verdict}"
+        label(figure, middle, (height - 0.38) / height, note, size=7.5, color=PALE, ha="center", va="center")
+        left += panel_width + 2 * _SIDE + _GAP
+    return picture_of(figure, f"bone_scan_{exam.id}", _caption(exam, scan, fit), DPI)
+
+
+def _caption(exam: Exam, scan: BoneScan, fit: PlanarFit) -> str:
+    source = "the patient's CT" if fit.source == "ct" else "the standard skeleton, not the patient's own"
+    lesions = f"{len(scan.footprints)} lesions" if len(scan.footprints) != 1 else "1 lesion"
+    return f"{exam_label(exam)}: bone scan with {source} and {lesions}; the fit is {fit.verdict}. {_LEGEND}"
+
+
+def _width(panel: _Panel) -> float:
+    rows_mm = (panel.last_row - panel.first_row) * panel.view.pixel_mm[1]
+    columns_mm = panel.view.shape[0] * panel.view.pixel_mm[0]
+    return float(np.clip(_HEIGHT * columns_mm / rows_mm, _NARROWEST, _WIDEST))
+
+
+def _draw(axes: Axes, panel: _Panel, scan: BoneScan, fit: PlanarFit, settings: DisplaySettings) -> None:
+    view, counts = panel.view, np.asarray(panel.image.counts, np.float64)
+    high = _upper(counts, settings.planar_percentile)
+    shown = np.clip(counts / high, 0.0, 1.0) ** settings.planar_gamma
+    axes.imshow(
+        shown.T, cmap=grey_map(inverse=True), vmin=0.0, vmax=1.0, aspect="auto", interpolation="bilinear"
+    )
+    for outline in scan.outlines:
+        _outline(axes, outline, view, fit)
+    axes.set_xlim(-0.5, view.shape[0] - 0.5)
+    axes.set_ylim(panel.last_row, panel.first_row)
+    here = [(one, shape) for one in scan.footprints if (shape := _of_view(one, view)) is not None]
+    for one, shape in here:
+        _ellipse(axes, one, shape, view)
+    _numbers(axes, here, panel)
+    _letters(axes, view, sure=not any("left and right" in reason for reason in fit.reasons))
+    _scale_bar(axes, panel)
+
+
+def _upper(counts: FloatArray, percentile: float) -> float:
+    above = counts[counts > 0]
+    return max(float(np.percentile(above, percentile)), 1.0) if above.size else 1.0
+
+
+def _outline(axes: Axes, outline: RegionOutline, view: FittedView, fit: PlanarFit) -> None:
+    region = fit.region(outline.region)
+    style = _TRUSTED[Verdict.FAILED if region is None else region.verdict]
+    for line in outline.lines:
+        pixels = view.pixels(line)
+        axes.plot(
+            pixels[:, 0],
+            pixels[:, 1],
+            color=_colour(outline.region),
+            linewidth=0.8,
+            alpha=0.8,
+            linestyle=style,
+        )
+
+
+def _colour(region: str) -> str:
+    return _COLOURS.get(region) or _SIDES.get(region.split(" ", maxsplit=1)[0], PALE)
+
+
+def _of_view(one: LesionFootprint, view: FittedView) -> ViewFootprint | None:
+    """Its footprint in a view that covers it."""
+    return next(
+        (v for v in one.views if v.covered and (v.series_id, v.view) == (view.series_id, view.view)), None
+    )
+
+
+def _ellipse(axes: Axes, one: LesionFootprint, shape: ViewFootprint, view: FittedView) -> None:
+    step = np.array(view.pixel_mm)
+    if shape.half_axes_mm is not None:
+        long, short = shape.half_axes_mm
+        along = np.array([np.cos(shape.turn), np.sin(shape.turn)])
+        across = np.array([-along[1], along[0]])
+        edge = long * np.cos(_ROUND)[:, None] * along + short * np.sin(_ROUND)[:, None] * across
+        axes.add_patch(
+            Polygon(
+                np.array(shape.place) + edge / step, fill=False, edgecolor=_LESION, linewidth=1.1,
+                linestyle=_TRUSTED[one.verdict],
+            )
+        )  # fmt: skip
+    circle = one.error_mm * np.stack([np.cos(_ROUND), np.sin(_ROUND)], axis=-1)
+    axes.add_patch(
+        Polygon(
+            np.array(shape.place) + circle / step, fill=False, edgecolor=_LESION, linewidth=0.6,
+            linestyle="dotted", alpha=0.8,
+        )
+    )  # fmt: skip
+
+
+def _numbers(axes: Axes, here: list[_Shown], panel: _Panel) -> None:
+    """Numbers of the lesions beside the view, each with a thin line to its place."""
+    columns = panel.view.shape[0]
+    for on_left, side in zip((True, False), _sides(here, columns), strict=True):
+        rows = spread_rows(
+            [v.place[1] for _, v in side],
+            _LABEL_STEP * (panel.last_row - panel.first_row),
+            panel.first_row,
+            panel.last_row,
+        )
+        edge = -0.5 if on_left else columns - 0.5
+        away = (-0.03 if on_left else 0.03) * columns
+        for (one, v), row in zip(side, rows, strict=True):
+            axes.plot(
+                [_beside(v, panel, on_left=on_left), edge, edge + away], [v.place[1], row, row],
+                color=_LESION, linewidth=0.5, alpha=0.75, clip_on=False,
+            )  # fmt: skip
+            axes.text(
+                edge + 1.5 * away, row, one.track_id, fontsize=8.0, color=_LESION, weight="bold",
+                ha="right" if on_left else "left", va="center", parse_math=False,
+            )  # fmt: skip
+
+
+def _sides(here: list[_Shown], columns: int) -> tuple[list[_Shown], list[_Shown]]:
+    """Lesions by the side on which their number stands, from the head down.
+
+    What lies near the middle goes where there are fewer.
+    """
+    offset = {one.track_id: v.place[0] / columns - 0.5 for one, v in here}
+    left = [pair for pair in here if offset[pair[0].track_id] < -_MIDDLE]
+    right = [pair for pair in here if offset[pair[0].track_id] > _MIDDLE]
+    middle = [pair for pair in here if abs(offset[pair[0].track_id]) <= _MIDDLE]
+    for pair in sorted(middle, key=_row):
+        (left if len(left) < len(right) else right).append(pair)
+    return sorted(left, key=_row), sorted(right, key=_row)
+
+
+def _row(pair: _Shown) -> float:
+    return pair[1].place[1]
+
+
+def _beside(shape: ViewFootprint, panel: _Panel, *, on_left: bool) -> float:
+    """Column at which an ellipse ends on a side."""
+    long, short = shape.half_axes_mm or (0.0, 0.0)
+    reach = float(np.hypot(long * np.cos(shape.turn), short * np.sin(shape.turn))) / panel.view.pixel_mm[0]
+    return shape.place[0] + (-reach if on_left else reach)
+
+
+def spread_rows(rows: list[float], step: float, first: float, last: float) -> list[float]:
+    """Rows at least a step apart, in their order, as near as can be to where they were.
+
+    They stay between ``first`` and ``last``; the step is smaller when there is no room for it.
+
+    Parameters
+    ----------
+    rows : list of float
+        Rising.
+    """
+    if not rows:
+        return []
+    step = min(step, (last - first) / len(rows))
+    shift = step * np.arange(len(rows))
+    # At least a step apart means: rising once the steps are taken away.
+    rising = isotonic_regression(np.asarray(rows) - shift).x
+    return [float(row) for row in np.clip(rising, first, last - shift[-1]) + shift]
+
+
+def _letters(axes: Axes, view: FittedView, *, sure: bool) -> None:
+    for x, letter, ha in zip((0.015, 0.985), _EDGES[view.view], ("left", "right"), strict=True):
+        axes.text(
+            x, 0.995, letter if sure or not letter else f"{letter}?", transform=axes.transAxes, ha=ha,
+            va="top", fontsize=9.0, weight="bold", color=INK, parse_math=False,
+        )  # fmt: skip
+
+
+def _scale_bar(axes: Axes, panel: _Panel) -> None:
+    length = _BAR_MM / panel.view.pixel_mm[0]
+    start, y = 0.03 * panel.view.shape[0], panel.last_row - 0.012 * (panel.last_row - panel.first_row)
+    axes.plot([start, start + length], [y, y], color=INK, linewidth=1.8, solid_capstyle="butt")
+    lift = 0.006 * (panel.last_row - panel.first_row)
+    axes.text(start, y - lift, f"{_BAR_MM} mm", fontsize=6.5, color=INK, ha="left", va="bottom")
