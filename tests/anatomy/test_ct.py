@@ -103,6 +103,15 @@ def test_organs_are_coarse_and_paired_by_side():
     assert {"superior vena cava", "inferior vena cava"} <= found.keys()
 
 
+def test_a_raised_arm_is_no_femur():
+    arm = spine(tops=(40, 55, 70, 85))
+    arm.box("femur", (0, 30, 68), (30, 40, 80), hu=400)
+    thigh = spine(tops=(2, 17, 32, 47))
+    thigh.box("femur", (75, 30, 68), (105, 40, 80), hu=400)
+    assert not arm.anatomy().called("femur left")
+    assert thigh.anatomy().called("femur left")
+
+
 def test_a_liver_on_the_left_is_named():
     drawn = spine()
     drawn.box("liver", (60, 2, 50), (100, 25, 88), hu=60)

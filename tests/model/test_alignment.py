@@ -153,6 +153,13 @@ def test_the_radius_is_that_of_the_bone_and_grows_away_from_it() -> None:
     assert alignment(A, B, 5.0, 4.0).radius_at([[0.0, 0.0, 0.0]]) == [4.0]
 
 
+def test_a_place_far_from_the_bones_is_doubtful_where_its_radius_is_no_good_one() -> None:
+    bones = replace(bent(), good_radius_mm=8.0)
+    assert bones.verdict_at([0.0, 0.0, 60.0]) is Verdict.GOOD
+    assert bones.verdict_at([0.0, 0.0, -100.0]) is Verdict.DOUBTFUL
+    assert bent().verdict_at([0.0, 0.0, -100.0]) is Verdict.GOOD
+
+
 def test_a_route_chains_the_motions_and_radii_of_bones() -> None:
     chain = (bent(), alignment(C, B, 1.0, 4.0))
     there, back = route(chain, A, C), route(chain, C, A)

@@ -21,6 +21,7 @@ SINGLE_BONES: Final = (("sacrum", 10.0), ("sternum", 4.0), ("skull", 15.0))  # l
 PAIRED_BONES: Final = (("hip bone", 10.0), ("scapula", 4.0), ("femur", 8.0))
 SINGLE_ORGANS: Final = (("heart", 60.0), ("liver", 100.0), ("urinary bladder", 15.0), ("aorta", 8.0))
 PAIRED_ORGANS: Final = (("lung", 50.0), ("kidney", 25.0), ("back muscles", 15.0), ("iliopsoas", 15.0))
+PELVIC: Final = ("hip bone", "femur")
 _LEAST_CAVA_ML: Final = 5.0
 _LEAST_PART: Final = 0.1  # of the greatest part of a bone, below which a loose part is left out
 
@@ -40,8 +41,10 @@ class Found:
         return np.asarray(np.argwhere(self.mask) + [s.start for s in self.box])
 
 
-def bones_of(found: CtAnswer, middle: FloatArray, sacrum_mm: float) -> list[Found]:
+def bones_of(found: CtAnswer, middle: FloatArray, sacrum_mm: float, pelvis_row: float) -> list[Found]:
     """Sacrum, sternum, skull, hip bones, scapulae and femora that are in view.
+
+    The network takes raised arms for femora; what lies higher than a pelvis can is left out.
 
     Parameters
     ----------
@@ -49,6 +52,8 @@ def bones_of(found: CtAnswer, middle: FloatArray, sacrum_mm: float) -> list[Foun
         Left-right index of the midline at each row of the lattice.
     sacrum_mm : float
         Least height of a sacrum in view.
+    pelvis_row : float
+        Row of the lattice above which there is no pelvis.
     """
     boxes = _boxes(found)
     out = []
@@ -57,7 +62,8 @@ def bones_of(found: CtAnswer, middle: FloatArray, sacrum_mm: float) -> list[Foun
         if item is not None and (name != "sacrum" or _height_mm(item, found) >= sacrum_mm):
             out.append(item)
     for name, least_ml in PAIRED_BONES:
-        out += _by_side(name, found, boxes, middle, least_ml)
+        top = pelvis_row if name in PELVIC else -np.inf
+        out += _by_side(name, found, boxes, middle, least_ml, top)
     return out
 
 
@@ -96,17 +102,25 @@ def _venae_cavae(found: CtAnswer, boxes: dict[str, Box], heart: Found | None) ->
 
 
 def _by_side(
-    name: str, found: CtAnswer, boxes: dict[str, Box], middle: FloatArray, least_ml: float
+    name: str,
+    found: CtAnswer,
+    boxes: dict[str, Box],
+    middle: FloatArray,
+    least_ml: float,
+    top_row: float = -np.inf,
 ) -> list[Found]:
-    """Parts of a paired structure left and right of the midline."""
+    """Parts of a paired structure left and right of the midline, below a row of the lattice."""
 
     def left(box: Box) -> NDArray[np.bool_]:
         k = np.arange(box[2].start, box[2].stop)[None, None, :]
         return np.asarray(k > middle[box[0], None, None])
 
+    def below(box: Box) -> NDArray[np.bool_]:
+        return np.asarray(np.arange(box[0].start, box[0].stop)[:, None, None] > top_row)
+
     both = (
-        _main(name, found, boxes, least_ml, f"{name} left", left),
-        _main(name, found, boxes, least_ml, f"{name} right", lambda box: ~left(box)),
+        _main(name, found, boxes, least_ml, f"{name} left", lambda box: left(box) & below(box)),
+        _main(name, found, boxes, least_ml, f"{name} right", lambda box: ~left(box) & below(box)),
     )
     return [item for item in both if item is not None]
 

@@ -20,6 +20,7 @@ class CtSettings:
     rib_own_share: float
     rib_side_mm: float
     sacrum_height_mm: float
+    pelvis_reach_mm: float
     spinous_behind_mm: float
     spinous_above_mm: float
     bone_hu: float

@@ -98,6 +98,8 @@ class Alignment:
         Empty: one rigid motion for all.
     blend_mm : float
         Distance over which the motions of two bones pass into each other.
+    good_radius_mm : float or None
+        Largest predicted 95% radius of a place that is good; None where every place of a good bone is.
     """
 
     transform: TransformField
@@ -111,6 +113,7 @@ class Alignment:
     reasons: tuple[str, ...] = ()
     bones: tuple[BoneMotion, ...] = ()
     blend_mm: float = 6.0
+    good_radius_mm: float | None = None
 
     @property
     def frames(self) -> tuple[str, str]:
@@ -158,9 +161,15 @@ class Alignment:
         return None if blend is None else self.bones[int(blend.weights(point)[0][0].argmax())]
 
     def verdict_at(self, point: ArrayLike) -> Verdict:
-        """Verdict at a point of the fixed frame: of the whole, or of the bone there if that is worse."""
+        """Verdict at a point of the fixed frame: of the whole, or of the bone there if that is worse.
+
+        A place so far from the bones that its radius is no longer a good one is doubtful.
+        """
         bone = self.bone_at(point)
-        return self.verdict if bone is None else worst(self.verdict, bone.verdict)
+        if bone is None:
+            return self.verdict
+        vague = self.good_radius_mm is not None and float(self.radius_at(point)) > self.good_radius_mm
+        return worst(self.verdict, bone.verdict, Verdict.DOUBTFUL if vague else Verdict.GOOD)
 
 
 @dataclass(frozen=True, slots=True)

@@ -262,6 +262,7 @@ def _record(
         reasons=(f"{len(told)} bones followed; {basis}",),
         bones=bones,
         blend_mm=settings.blend_mm,
+        good_radius_mm=settings.good_radius_mm,
     )
     return _unfolded(record)
 
