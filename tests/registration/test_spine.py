@@ -23,9 +23,12 @@ TURNED = motion((9.0, -4.0, 6.0), (30.0, -20.0, 250.0))
 def test_the_error_at_every_vertebra_lies_within_the_radius(
     phantom_workup: tuple[RunResult, Path], phantom_truth: dict[str, Any]
 ) -> None:
-    (alignment,) = [a for a in phantom_workup[0].workup.alignments if a.method != "identity"]
-    bones = {s["frame_of_reference_uid"]: s["bones"] for s in phantom_truth["series"]}
-    here, there = (np.array([bones[frame][name]["centroid"] for name in SPINE]) for frame in alignment.frames)
+    workup = phantom_workup[0].workup
+    (alignment,) = [a for a in workup.alignments if a.method != "identity"]
+    uids = {s.id: s.series_instance_uid for exam in workup.timeline.exams for s in exam.series}
+    truth = {s["series_instance_uid"]: s["bones"] for s in phantom_truth["series"]}
+    first, second = (truth[uids[name]] for name in (alignment.fixed_series, alignment.moving_series))
+    here, there = (np.array([bones[name]["centroid"] for name in SPINE]) for bones in (first, second))
     errors = np.linalg.norm(alignment.apply(here) - there, axis=1)
     assert alignment.verdict is not Verdict.FAILED
     assert alignment.error_mm is not None
