@@ -162,10 +162,15 @@ def _between(
     seed: int,
     tick: Callable[[], None],
 ) -> Alignment:
-    """By the bones where both frames show a row of them; else by the images, and then by the bones of one."""
+    """By the bones where both frames show a row of them; else by the images, and then by the bones of one.
+
+    Between modalities a row can be counted one vertebra off with every sign of agreement, so there the images
+    as a whole are asked as well.
+    """
     starts = starts_from_rows(fixed, moving, settings, seed)
     by_rows = align_bones(fixed, moving, starts, settings, bone_settings, seed)
-    if by_rows is not None and by_rows.verdict is not Verdict.FAILED:
+    counted = by_rows is not None and by_rows.verdict is not Verdict.FAILED
+    if by_rows is not None and counted and _is_alike(fixed, moving):
         for _ in range(_STEPS):
             tick()
         return by_rows
@@ -178,8 +183,30 @@ def _between(
     quality = assess(found, settings, seed)
     tick()
     rigid = _alignment(fixed.ready, moving.ready, found, quality, swap)
+    if by_rows is not None and counted:
+        return _confirmed(by_rows, rigid, bone_settings.contradiction_mm)
     followed = _followed(fixed, moving, rigid, found, settings, bone_settings, seed)
     return followed if by_rows is None else _second(by_rows, followed)
+
+
+def _is_alike(fixed: Frame, moving: Frame) -> bool:
+    kinds = [{v.series.modality for v in frame.volumes.values()} for frame in (fixed, moving)]
+    return kinds[0] == kinds[1]
+
+
+def _confirmed(by_rows: Alignment, rigid: Alignment, limit_mm: float) -> Alignment:
+    """The motions of bones where the images as a whole put the row there too, else one rigid motion."""
+    if rigid.verdict is Verdict.FAILED:
+        reason = "the images as a whole confirm no count of the vertebrae"
+        doubtful = worst(by_rows.verdict, Verdict.DOUBTFUL)
+        return replace(by_rows, verdict=doubtful, reasons=(reason, *by_rows.reasons))
+    centres = np.array([bone.centre_mm for bone in by_rows.bones if bone.source == "images"])
+    apart = float(np.median(np.linalg.norm(by_rows.apply(centres) - rigid.apply(centres), axis=1)))
+    if apart <= limit_mm:
+        return by_rows
+    reason = f"the count of the vertebrae and the images as a whole lie {apart:.0f} mm apart"
+    doubtful = worst(rigid.verdict, Verdict.DOUBTFUL)
+    return replace(rigid, verdict=doubtful, reasons=(reason, *rigid.reasons))
 
 
 def _followed(

@@ -141,6 +141,8 @@ class BoneSettings:
     mirror_gain, mirror_width_mm : float
         A mirror image that fits better by this share makes left and right unsure, in fields of view of at
         least this width, mm.
+    contradiction_mm : float
+        Between modalities: largest distance between a row and where the images as a whole put it, mm.
     blend_mm : float
         Distance over which the motions of two bones pass into each other, mm.
     sd_ct_ct, sd_ct_mr, sd_mr_mr : tuple of float
@@ -171,6 +173,7 @@ class BoneSettings:
     failed_stretch: float
     mirror_gain: float
     mirror_width_mm: float
+    contradiction_mm: float
     blend_mm: float
     sd_ct_ct: tuple[float, ...]
     sd_ct_mr: tuple[float, ...]
