@@ -6,7 +6,7 @@ PEERS ?= .venv-peers
 OUT ?= demo-out
 BIN := $(VENV)/bin
 SEEDS ?= 0-1
-SEEDED := benchmarks/phantom.py benchmarks/alignment.py
+SEEDED := benchmarks/phantom.py benchmarks/alignment.py benchmarks/planar.py
 BENCHMARKS := $(sort $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py)))
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1

@@ -27,6 +27,7 @@ from osteotrace.model.corrections import Corrections, Level, read_corrections
 from osteotrace.model.criteria import Criteria, load_criteria
 from osteotrace.model.fields import file_sha256
 from osteotrace.model.imaging import Region
+from osteotrace.model.lesion import Lesion
 from osteotrace.model.patient import PatientImages
 from osteotrace.model.problem import Problem
 from osteotrace.model.skeleton import Skeleton
@@ -132,69 +133,42 @@ def run(path: Path, out: Path, settings: Settings, progress: Progress | None = N
         When ``out`` cannot be written or lies in the input.
     """
     criteria = load_criteria()
-    case = read_case(settings.case) if settings.case else None
     corrections = read_corrections(settings.corrections) if settings.corrections else Corrections()
     source = anatomy.source_of(settings.anatomy)
     _check_output(path, out)
     started = time.perf_counter()
-    scan = intake.scan(path, progress)
-    patient, bone_objects = _with_drawings_of(source, intake.only_patient(scan, path))
-    images = intake.read_patient(patient, criteria, case=case, progress=progress)
-    images = replace(images, problems=(*scan.problems, *images.problems))
-    _check_exams(images, path)
-    _check_levels(corrections, images)
-    images, bone_regions = _apart(images, bone_objects)
-    drawn, from_regions = lesions.lesions_of(images)
-    outlined = lesions.correct(drawn, corrections, images)
-    same, different = lesions.identity_pairs(outlined, corrections)
+    given = _read(path, settings, source, corrections, criteria, progress)
+    images = given.images
 
     _make_folder(out)
     log = _Log(out / "run.log.jsonl")
     log.write(event="start", version=__version__, criteria=criteria.version)
     log.add("read", started)
-    digest = _inputs_digest((*scan.files, *_declared_files(case, settings), *_label_files(source)))
     with log.stage("anatomy"):
         skeletons = anatomy.read(
             images,
             criteria,
             source=source,
             wanted={item.series for item in _levels(corrections)},
-            regions=bone_regions,
+            regions=given.bone_regions,
             cache=out / ".cache",
             progress=progress,
         )
+    bones = skeletons.anatomies
     with log.stage("align"):
-        key = (digest, skeletons.digest, str(settings.seed))
-        alignments = _kept(
-            _cache_file(out, "alignment", key, criteria),
-            _ALIGNMENTS,
-            lambda: registration.align(
-                images.volumes,
-                criteria,
-                anatomies=skeletons.anatomies,
-                seed=settings.seed,
-                progress=progress,
-            ),
-        )
+        alignments = _align(given, skeletons, criteria, settings, out, progress)
     with log.stage("number"):
         numbering, of_levels = _number(skeletons, alignments, corrections, criteria)
     with log.stage("measure"):
-        found = findings.measure(outlined, images, alignments, criteria, progress)
-        placed, found = anatomy.locate(outlined, found, skeletons.anatomies, alignments, numbering, criteria)
+        found = findings.measure(given.lesions, images, alignments, criteria, progress)
+        placed, found = anatomy.locate(given.lesions, found, bones, alignments, numbering, criteria)
     with log.stage("match"):
-        decisions = matching.Decisions(same, different)
-        tracks = matching.link_lesions(placed, found, images.timeline, alignments, criteria, decisions)
+        tracks = matching.link_lesions(placed, found, images.timeline, alignments, criteria, given.decisions)
         tracks = anatomy.locate_tracks(tracks, placed, found, criteria)
     with log.stage("bone scan"):
-        fitted = _kept(
-            _cache_file(out, "bone-scan", (digest, skeletons.digest), criteria),
-            _BONE_SCANS,
-            lambda: registration.fit_bone_scans(
-                images, criteria, anatomies=skeletons.anatomies, progress=progress
-            ),
-        )
+        fitted = _fit_bone_scans(given, skeletons, criteria, out, progress)
         bone_scans = registration.place_lesions(
-            fitted, images, placed, tracks, alignments, criteria, anatomies=skeletons.anatomies
+            fitted, images, placed, tracks, alignments, criteria, anatomies=bones
         )
     workup = Workup(
         patient=images.patient,
@@ -203,20 +177,130 @@ def run(path: Path, out: Path, settings: Settings, progress: Progress | None = N
         lesions=placed,
         findings=found,
         tracks=tracks,
-        problems=(*images.problems, *from_regions, *skeletons.problems, *of_levels),
-        provenance=_provenance(images, criteria, settings, corrections, digest, len(scan.files), log.costs),
-        skeletons=tuple(Skeleton.of(one) for one in skeletons.anatomies),
+        problems=(*images.problems, *given.problems, *skeletons.problems, *of_levels),
+        provenance=_provenance(given, criteria, settings, corrections, log.costs),
+        skeletons=tuple(Skeleton.of(one) for one in bones),
         not_read=skeletons.not_read,
         numbering=numbering,
         bone_scans=bone_scans,
     )
+    return _written(workup, images, out, criteria, settings, log, progress)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Given:
+    """The input of a run.
+
+    Attributes
+    ----------
+    images : PatientImages
+        Without the segments that are bones.
+    bone_regions : tuple of Region
+        These.
+    lesions : tuple of Lesion
+        As outlined, and as a person corrected them.
+    decisions : matching.Decisions
+        Of a person.
+    problems : tuple of Problem
+        Of the outlines.
+    digest : str
+        Over all files that were read.
+    n_files : int
+    """
+
+    images: PatientImages
+    bone_regions: tuple[Region, ...]
+    lesions: tuple[Lesion, ...]
+    decisions: matching.Decisions
+    problems: tuple[Problem, ...]
+    digest: str
+    n_files: int
+
+
+def _read(
+    path: Path,
+    settings: Settings,
+    source: anatomy.Source,
+    corrections: Corrections,
+    criteria: Criteria,
+    progress: Progress | None,
+) -> _Given:
+    case = read_case(settings.case) if settings.case else None
+    scan = intake.scan(path, progress)
+    patient, bone_objects = _with_drawings_of(source, intake.only_patient(scan, path))
+    images = intake.read_patient(patient, criteria, case=case, progress=progress)
+    images = replace(images, problems=(*scan.problems, *images.problems))
+    _check_exams(images, path)
+    _check_levels(corrections, images)
+    images, bone_regions = _apart(images, bone_objects)
+    drawn, problems = lesions.lesions_of(images)
+    outlined = lesions.correct(drawn, corrections, images)
+    files = (*scan.files, *_declared_files(case, settings), *_label_files(source))
+    return _Given(
+        images=images,
+        bone_regions=bone_regions,
+        lesions=outlined,
+        decisions=matching.Decisions(*lesions.identity_pairs(outlined, corrections)),
+        problems=problems,
+        digest=_inputs_digest(files),
+        n_files=len(scan.files),
+    )
+
+
+def _align(
+    given: _Given,
+    skeletons: anatomy.Skeletons,
+    criteria: Criteria,
+    settings: Settings,
+    out: Path,
+    progress: Progress | None,
+) -> tuple[Alignment, ...]:
+    file = _cache_file(out, "alignment", (given.digest, skeletons.digest, str(settings.seed)), criteria)
+    return _kept(
+        file,
+        _ALIGNMENTS,
+        lambda: registration.align(
+            given.images.volumes,
+            criteria,
+            anatomies=skeletons.anatomies,
+            seed=settings.seed,
+            progress=progress,
+        ),
+    )
+
+
+def _fit_bone_scans(
+    given: _Given,
+    skeletons: anatomy.Skeletons,
+    criteria: Criteria,
+    out: Path,
+    progress: Progress | None,
+) -> tuple[BoneScan, ...]:
+    return _kept(
+        _cache_file(out, "bone-scan", (given.digest, skeletons.digest), criteria),
+        _BONE_SCANS,
+        lambda: registration.fit_bone_scans(
+            given.images, criteria, anatomies=skeletons.anatomies, progress=progress
+        ),
+    )
+
+
+def _written(
+    workup: Workup,
+    images: PatientImages,
+    out: Path,
+    criteria: Criteria,
+    settings: Settings,
+    log: _Log,
+    progress: Progress | None,
+) -> RunResult:
     with log.stage("write"):
         shown = outputs.deidentify(workup) if settings.deidentify else workup
         files = outputs.write_outputs(shown, images, out, criteria, progress=progress)
     if settings.deidentify:
         shutil.rmtree(out / ".cache")  # it holds the UIDs of the input
     left_out = tuple(p for p in workup.problems if p.severity in (Severity.REFUSED, Severity.EXCLUDED))
-    log.write(event="end", tracks=len(tracks), left_out=len(left_out))
+    log.write(event="end", tracks=len(workup.tracks), left_out=len(left_out))
     return RunResult(shown, files, left_out)
 
 
@@ -418,21 +502,19 @@ def _file_digest(file: Path) -> str:
 
 
 def _provenance(
-    images: PatientImages,
+    given: _Given,
     criteria: Criteria,
     settings: Settings,
     corrections: Corrections,
-    digest: str,
-    n_files: int,
     costs: Sequence[StageCost],
 ) -> Provenance:
-    uids = {s.series_instance_uid for e in images.timeline.exams for s in e.series}
+    uids = {s.series_instance_uid for e in given.images.timeline.exams for s in e.series}
     return Provenance(
         osteotrace_version=__version__,
         criteria_version=criteria.version,
         criteria_sha256=criteria.sha256,
-        inputs_sha256=digest,
-        n_files=n_files,
+        inputs_sha256=given.digest,
+        n_files=given.n_files,
         series_instance_uids=tuple(sorted(uids)),
         settings=(
             ("anatomy", _anatomy_word(settings.anatomy)),

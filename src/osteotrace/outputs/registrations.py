@@ -54,9 +54,7 @@ def lattice(workup: Workup, alignment: Alignment) -> Grid:
     """Upright lattice in the fixed frame that holds the fixed series, or else the bones."""
     series = _series(workup).get(alignment.fixed_series)
     if series is not None and series[1].grid is not None:
-        grid = series[1].grid
-        ends = np.array(np.meshgrid(*[(0, n - 1) for n in grid.shape], indexing="ij")).reshape(3, -1).T
-        points, margin = grid.points(ends), 0.0
+        points, margin = series[1].grid.corners, 0.0
     else:
         points = np.array([anchor for bone in alignment.bones for anchor in bone.anchors_mm])
         margin = _MARGIN_MM
