@@ -9,7 +9,7 @@ import pytest
 
 from osteotrace.model.alignment import Alignment, BoneMotion
 from osteotrace.model.values import Verdict
-from osteotrace.registration.align import _confirmed
+from osteotrace.registration.align import confirmed
 from osteotrace.space import RigidTransform
 
 LIMIT_MM = 12.0
@@ -51,11 +51,11 @@ def _rows() -> Alignment:
 
 def test_a_row_that_the_images_confirm_is_followed() -> None:
     rows = _rows()
-    assert _confirmed(rows, _rigid(5.0), LIMIT_MM) is rows
+    assert confirmed(rows, _rigid(5.0), LIMIT_MM) is rows
 
 
 def test_a_row_that_is_counted_one_off_is_not_followed() -> None:
-    found = _confirmed(_rows(), _rigid(30.0), LIMIT_MM)
+    found = confirmed(_rows(), _rigid(30.0), LIMIT_MM)
     assert found.method == "rigid"
     assert found.verdict is Verdict.DOUBTFUL
     assert found.reasons[0] == "the count of the vertebrae and the images as a whole lie 30 mm apart"
@@ -64,6 +64,6 @@ def test_a_row_that_is_counted_one_off_is_not_followed() -> None:
 @pytest.mark.parametrize("verdict", [Verdict.GOOD, Verdict.DOUBTFUL])
 def test_a_row_that_nothing_confirms_is_doubtful(verdict: Verdict) -> None:
     rows = replace(_rows(), verdict=verdict)
-    found = _confirmed(rows, _rigid(0.0, Verdict.FAILED), LIMIT_MM)
+    found = confirmed(rows, _rigid(0.0, Verdict.FAILED), LIMIT_MM)
     assert found.bones == rows.bones
     assert found.verdict is Verdict.DOUBTFUL

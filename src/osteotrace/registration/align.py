@@ -184,7 +184,7 @@ def _between(
     tick()
     rigid = _alignment(fixed.ready, moving.ready, found, quality, swap)
     if by_rows is not None and counted:
-        return _confirmed(by_rows, rigid, bone_settings.contradiction_mm)
+        return confirmed(by_rows, rigid, bone_settings.contradiction_mm)
     followed = _followed(fixed, moving, rigid, found, settings, bone_settings, seed)
     return followed if by_rows is None else _second(by_rows, followed)
 
@@ -194,7 +194,7 @@ def _is_alike(fixed: Frame, moving: Frame) -> bool:
     return kinds[0] == kinds[1]
 
 
-def _confirmed(by_rows: Alignment, rigid: Alignment, limit_mm: float) -> Alignment:
+def confirmed(by_rows: Alignment, rigid: Alignment, limit_mm: float) -> Alignment:
     """The motions of bones where the images as a whole put the row there too, else one rigid motion."""
     if rigid.verdict is Verdict.FAILED:
         reason = "the images as a whole confirm no count of the vertebrae"

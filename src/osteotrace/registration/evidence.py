@@ -135,7 +135,7 @@ def information(
     """
     moved = apply_affine(pose, pair.samples.points)
     value, slope, weight, weight_slope = pair.field.look_up(moved)
-    bins, shares, changes = _spline(value, pair.samples.bins)
+    bins, shares, changes = spline_shares(value, pair.samples.bins)
     size = _FIELD_BINS * BINS
     counts = sum(np.bincount(b, weight * s, size) for b, s in zip(bins, shares, strict=True))
     score, by_count = _score(np.asarray(counts), float(len(moved)), overlap_power)
@@ -167,9 +167,23 @@ def overlap(pairs: Sequence[Pair], pose: FloatArray) -> float:
     return max(shares)
 
 
-def _spline(
+def spline_shares(
     value: FloatArray, bins: NDArray[np.int64]
 ) -> tuple[list[NDArray[np.int64]], list[FloatArray], list[FloatArray]]:
+    """Where pairs of values go in a flat table of field by sample; the field is spread by a quadratic B-spline.
+
+    Parameters
+    ----------
+    value : ndarray, shape (n,)
+        Of the field, in bins.
+    bins : ndarray, shape (n,)
+        Of the samples.
+
+    Returns
+    -------
+    places, shares, changes : list of three ndarray, shape (n,)
+        Cells of the table, what falls into each, and its derivative by the value.
+    """
     centre = np.rint(value + 1.0).astype(np.int64)
     d = value + 1.0 - centre
     places = [(centre + step) * BINS + bins for step in (-1, 0, 1)]

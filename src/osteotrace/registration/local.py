@@ -17,8 +17,8 @@ from scipy import ndimage
 
 from osteotrace.model.imaging import Volume
 from osteotrace.model.values import Quantity
-from osteotrace.registration.evidence import BINS, Field, Samples, _spline
-from osteotrace.registration.pyramid import Floats, Level, _reduced, _resized
+from osteotrace.registration.evidence import BINS, Field, Samples, spline_shares
+from osteotrace.registration.pyramid import Floats, Level, in_blocks, onto_grid
 from osteotrace.space import FloatArray, Grid, box_around, crop_values
 from osteotrace.space.grid import apply_affine
 
@@ -60,7 +60,7 @@ def local_image(volume: Volume, points: FloatArray, margin_mm: float) -> LocalIm
         return None
     is_ct = volume.series.quantity is Quantity.HU
     step = _SAMPLE_CT_MM if is_ct else _SAMPLE_MM
-    values, grid = _reduced(crop_values(volume.values, volume.grid, box), box, step)
+    values, grid = in_blocks(crop_values(volume.values, volume.grid, box), box, step)
     if is_ct:
         ranks = np.sqrt(np.clip((values - _HU[0]) / (_HU[1] - _HU[0]), 0.0, 1.0))
     else:
@@ -92,7 +92,7 @@ def field_of(image: LocalImage, spacing_mm: float, blur: tuple[FloatArray, float
     extent = np.array(image.grid.shape) * image.grid.spacing
     spacing = max(spacing_mm, float(np.cbrt(extent.prod() / _MOST_VOXELS)))
     grid = image.grid.isotropic(spacing)
-    values = _resized(image.values, image.grid, grid)
+    values = onto_grid(image.values, image.grid, grid)
     if blur is not None and blur[1] > 1.5 * max(spacing, image.thick_mm):
         axis = int(np.abs(grid.direction.T @ blur[0]).argmax())
         values = ndimage.gaussian_filter1d(values, blur[1] / spacing / 12.0**0.5, axis=axis, mode="nearest")
@@ -132,7 +132,7 @@ def relation(field: Field, parts: Sequence[tuple[Samples, FloatArray]]) -> NDArr
     counts = np.zeros(_ROWS * BINS)
     for samples, pose in parts:
         value, _, weight, _ = field.look_up(apply_affine(pose, samples.points))
-        places, shares, _ = _spline(value, samples.bins)
+        places, shares, _ = spline_shares(value, samples.bins)
         for place, share in zip(places, shares, strict=True):
             counts += np.bincount(place, weight * share, counts.size)
     table = ndimage.gaussian_filter(counts.reshape(_ROWS, BINS), _TABLE_BLUR, mode="constant")
@@ -155,7 +155,7 @@ def agreement(
     """
     moved = apply_affine(pose, samples.points)
     value, slope, weight, weight_slope = field.look_up(moved)
-    places, shares, changes = _spline(value, samples.bins)
+    places, shares, changes = spline_shares(value, samples.bins)
     flat = table.ravel()
     terms = [flat[place] for place in places]
     fit = np.asarray(sum(s * t for s, t in zip(shares, terms, strict=True)))

@@ -84,7 +84,7 @@ class Prepared:
             return base
         if spacing_mm not in self._made:
             grid = base.grid.isotropic(spacing_mm)
-            ranks, body = (_resized(values, base.grid, grid) for values in (base.ranks, base.body))
+            ranks, body = (onto_grid(values, base.grid, grid) for values in (base.ranks, base.body))
             self._made[spacing_mm] = Level(ranks, body, grid)
         return self._made[spacing_mm]
 
@@ -105,9 +105,9 @@ def prepare(volume: Volume, spacing_mm: float, body_hu: float) -> Prepared | Non
     Prepared or None
         None when nothing in the image can be told from air, or everything has one value.
     """
-    reduced, grid = _reduced(volume.values, volume.grid, spacing_mm)
+    reduced, grid = in_blocks(volume.values, volume.grid, spacing_mm)
     iso = grid.isotropic(spacing_mm)
-    values = _resized(reduced, grid, iso)
+    values = onto_grid(reduced, grid, iso)
     body = body_mask(values, iso, body_hu if volume.series.quantity is Quantity.HU else None)
     if not body.any():
         return None
@@ -176,7 +176,7 @@ def _ranked(values: Floats, body: NDArray[np.bool_]) -> Floats | None:
     return np.asarray(np.interp(values, nodes, curve), dtype=np.float32)
 
 
-def _reduced(values: NDArray[Any], grid: Grid, spacing_mm: float) -> tuple[Floats, Grid]:
+def in_blocks(values: NDArray[Any], grid: Grid, spacing_mm: float) -> tuple[Floats, Grid]:
     """Mean over whole blocks of voxels not larger than the target, which is cheap and does not alias."""
     factor = np.maximum(1, np.floor(spacing_mm / grid.spacing + 1e-6)).astype(int)
     count = [max(1, n // f) for n, f in zip(values.shape, factor, strict=True)]
@@ -192,7 +192,8 @@ def _reduced(values: NDArray[Any], grid: Grid, spacing_mm: float) -> tuple[Float
     return np.nan_to_num(out, copy=False), Grid(shape, affine, grid.frame_of_reference_uid)
 
 
-def _resized(values: Floats, grid: Grid, onto: Grid) -> Floats:
+def onto_grid(values: Floats, grid: Grid, onto: Grid) -> Floats:
+    """Values of a grid on a coarser one, smoothed first so that nothing aliases."""
     ratio = float(onto.spacing[0]) / grid.spacing
     sigma = _SMOOTHING * np.sqrt(np.maximum(0.0, ratio**2 - 1.0)) / np.sqrt(12.0) * 2.0
     smooth = ndimage.gaussian_filter(values, sigma, mode="nearest", truncate=2.5) if sigma.any() else values
