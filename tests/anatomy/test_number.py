@@ -93,6 +93,13 @@ def test_three_lumbar_vertebrae_alone_stay_uncertain():
 # --- unusual spines -------------------------------------------------------------------------------
 
 
+def test_without_a_landmark_even_a_whole_row_is_uncertain():
+    levels = range_of("C3", "L5")
+    numbering = numbered(skeleton(levels))
+    assert max(v.probability for v in numbering.vertebrae) > 0.9
+    assert {v.certainty for v in numbering.vertebrae} == {Certainty.UNCERTAIN}
+
+
 def test_six_lumbar_vertebrae_are_counted_from_above():
     levels = range_of("C2", "L6", (12, 6))
     anatomy = skeleton(levels, count=(12, 6), ribs=True, dens=True, sacrum=True)

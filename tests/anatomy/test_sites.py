@@ -252,6 +252,20 @@ def test_outlines_in_two_bones_make_the_level_uncertain_and_are_recorded():
     assert told.startswith("E4: L3, body (")
 
 
+def test_a_sure_level_stands_against_uncertain_ones_of_more_exams():
+    members, _ = site_of(
+        lesion(ball(BODY["L2"].centroid_mm)),
+        lesion(ball(BODY["L3"].centroid_mm), number=2, exam="E4"),
+        lesion(ball(BODY["L3"].centroid_mm), number=3, exam="E5"),
+    )
+    sure, *others = members
+    assert sure.site.certainty is not Certainty.UNCERTAIN
+    unsure = [replace(m, site=replace(m.site, certainty=Certainty.UNCERTAIN)) for m in others]
+    one = tracked([sure, *unsure])
+    assert one.site == sure.site
+    assert len(one.site_disagreements) == 2
+
+
 def test_an_exam_that_only_measured_may_disagree_without_doubt():
     (member,), _ = site_of(lesion(ball(BODY["L2"].centroid_mm)))
     carried = finding(member, ball(BODY["L3"].centroid_mm), "pet", "E2", 1.0)

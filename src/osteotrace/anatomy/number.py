@@ -193,10 +193,10 @@ def _vertebra(
         return NumberedVertebra(bones, possible, Certainty.CERTAIN, reasons, overruled=True)
     certainty = _certainty(table[best], settings)
     limits = _limits(row, index, best, seen)
-    if limits and certainty is Certainty.CERTAIN:
-        certainty = Certainty.PROBABLE
-    elif not seen.any:  # what is no more than probable needs a landmark as well
+    if not seen.any:  # one vertebra too many at an end shifts the whole row, however well it fits
         certainty = Certainty.UNCERTAIN
+    elif limits and certainty is Certainty.CERTAIN:
+        certainty = Certainty.PROBABLE
     return NumberedVertebra(bones, possible, certainty, (*seen.reasons(best, bones), *limits))
 
 

@@ -193,8 +193,9 @@ def locate_tracks(
 ) -> tuple[LesionTrack, ...]:
     """Say of each lesion of the patient in which bone it lies, and which exams disagree.
 
-    The bone is the one in which most outlines lie; where they are as many, the one that most exams name, and
-    then the one whose place is most exact. Where outlines lie in different bones the level is uncertain.
+    A level that is certain or probable comes before uncertain ones, whose exams then disagree and no more.
+    Else the bone is the one in which most outlines lie; where they are as many, the one that most exams name,
+    and then the one whose place is most exact. Where outlines lie in different bones the level is uncertain.
 
     Parameters
     ----------
@@ -232,10 +233,14 @@ def _patient_site(votes: Sequence[_Vote], least: float) -> tuple[BoneSite | None
         return None, ()
     ranked = sorted(groups.values(), key=_rank)
     first, others = ranked[0], ranked[1:]
-    site = min(first, key=_exactness).site
+    site = min(first, key=lambda vote: (not _is_sure(vote.site), _exactness(vote))).site
     against = [[vote for vote in group if _contradicts(vote.site, site)] for group in others]
     odd = dict.fromkeys(f"{vote.exam_id}: {vote.site}" for group in against for vote in group)
-    rivals = [min(group, key=_exactness).site for group in against if any(vote.drawn for vote in group)]
+    rivals = [
+        min(group, key=_exactness).site
+        for group in against
+        if any(vote.drawn and (_is_sure(vote.site) or not _is_sure(site)) for vote in group)
+    ]
     if rivals and site.possible:
         answers = [(one.possible, 1.0) for one in (site, *rivals)]
         site = replace(
@@ -261,12 +266,17 @@ def _contradicts(one: BoneSite, other: BoneSite) -> bool:
     return bool(levels[0] and levels[1] and not levels[0] & levels[1])
 
 
-def _rank(group: Sequence[_Vote]) -> tuple[int, int, float, str]:
-    """Sorts the bone with most outlines first."""
+def _is_sure(site: BoneSite) -> bool:
+    return site.certainty is not Certainty.UNCERTAIN
+
+
+def _rank(group: Sequence[_Vote]) -> tuple[bool, int, int, float, str]:
+    """Sorts sure levels first, then the bone with most outlines."""
     drawn = sum(vote.drawn and vote.site.share > 0 for vote in group)
     inside = sum(vote.site.share > 0 for vote in group)
     error = min(vote.site.error_mm for vote in group)
-    return -drawn, -inside, error, group[0].site.bone
+    sure = any(_is_sure(vote.site) and vote.site.share > 0 for vote in group)
+    return not sure, -drawn, -inside, error, group[0].site.bone
 
 
 def _exactness(vote: _Vote) -> tuple[bool, float, float]:

@@ -170,7 +170,7 @@ def overlap(pairs: Sequence[Pair], pose: FloatArray) -> float:
 def spline_shares(
     value: FloatArray, bins: NDArray[np.int64]
 ) -> tuple[list[NDArray[np.int64]], list[FloatArray], list[FloatArray]]:
-    """Where pairs of values go in a flat table of field by sample; the field is spread by a quadratic B-spline.
+    """Where pairs of values go in a flat table, field by sample; the field is spread by a B-spline.
 
     Parameters
     ----------
