@@ -68,6 +68,7 @@ def test_bones_hang_where_they_touch() -> None:
         seen("femur left", np.array([80.0, 0.0, -260.0]), 52),
         seen("rib left 12", np.array([25.0, 0.0, -49.0]), 53),
         seen("sternum", np.array([0.0, -90.0, -20.0]), 54),
+        seen("skull", np.array([0.0, -20.0, 60.0]), 55),
     ]
     joints = {(j.one, j.other): j for j in joints_of([*row, *rest], SETTINGS)}
     assert {(n, n + 1) for n in range(7)} <= set(joints), "vertebrae and sacrum in a row"
@@ -75,6 +76,7 @@ def test_bones_hang_where_they_touch() -> None:
     assert joints[8, 9].slide_mm == SETTINGS.rib_slide_mm
     assert joints[2, 10].turn_deg == SETTINGS.rib_turn_deg
     assert next(j for pair, j in joints.items() if 11 in pair).slide_mm == SETTINGS.loose_slide_mm
+    assert joints[0, 12].slide_mm == SETTINGS.rib_slide_mm, "the skull nods on the uppermost vertebra"
     assert joints_of([row[0]], SETTINGS) == []
     assert joints_of([rest[3]], SETTINGS) == []
 
@@ -90,7 +92,8 @@ JOINTS = [Joint(n, n + 1, (CENTRES[n] + CENTRES[n + 1]) / 2, 0.7, 2.0) for n in 
 
 
 def _measured(n: int, shift: float = 0.0) -> Measured:
-    return Measured(n, _turned(0.5 * n, CENTRES[n], np.array([0.0, shift, 5.0])), np.full(3, 0.5), 1.0)
+    precision = np.diag(np.r_[[np.radians(1.0) ** -2.0] * 3, [0.5**-2.0] * 3])
+    return Measured(n, _turned(0.5 * n, CENTRES[n], np.array([0.0, shift, 5.0])), precision)
 
 
 def test_a_measurement_that_its_neighbours_contradict_loses_weight() -> None:

@@ -6,20 +6,30 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from osteotrace.model.alignment import Alignment, worst
 from osteotrace.model.anatomy import Anatomy
 from osteotrace.model.criteria import Criteria
 from osteotrace.model.imaging import MrFacts, NuclearFacts, Series, Volume
 from osteotrace.model.values import Modality, Quantity, Verdict
-from osteotrace.registration.bones import Frame, Start, align_bones, has_slices, is_swapped, starts_from_rows
-from osteotrace.registration.pose import Found, find_pose
+from osteotrace.registration.bones import (
+    Frame,
+    Start,
+    align_bones,
+    has_slices,
+    is_swapped,
+    nearest_start,
+    starts_from_rows,
+)
+from osteotrace.registration.pose import Found, best_of, find_pose
 from osteotrace.registration.pyramid import Prepared, prepare
-from osteotrace.registration.quality import Quality, assess
+from osteotrace.registration.quality import Quality, assess, stands_out
 from osteotrace.registration.same_frame import check_same_frame
 from osteotrace.registration.settings import BoneSettings, Settings
 from osteotrace.registration.skeleton import skeletons_of
 from osteotrace.space import FloatArray, RigidTransform
+from osteotrace.space.grid import apply_affine
 
 Progress = Callable[[str, int, int], None]
 
@@ -61,6 +71,17 @@ def align(
         The checks inside each frame, then one from the reference frame or a frame of the same modality to
         each other frame; an alignment that failed is in the list too.
     """
+    with threadpool_limits(1, user_api="blas"):  # matrices are tiny here: more threads only get in the way
+        return _aligned(volumes, criteria, anatomies, seed, progress)
+
+
+def _aligned(
+    volumes: Sequence[Volume],
+    criteria: Criteria,
+    anatomies: Sequence[Anatomy],
+    seed: int,
+    progress: Progress | None,
+) -> tuple[Alignment, ...]:
     settings, bone_settings = Settings.of(criteria), BoneSettings.of(criteria)
     frames = _frames(volumes, anatomies, settings)
     plan = _plan(frames)
@@ -165,15 +186,21 @@ def _between(
     """By the bones where both frames show a row of them; else by the images, and then by the bones of one.
 
     Between modalities a row can be counted one vertebra off with every sign of agreement, so there the images
-    as a whole are asked as well.
+    as a whole choose the count.
     """
+    by_rows: Alignment | None = None
+    alike = _is_alike(fixed, moving)
     starts = starts_from_rows(fixed, moving, settings, seed)
-    by_rows = align_bones(fixed, moving, starts, settings, bone_settings, seed)
-    counted = by_rows is not None and by_rows.verdict is not Verdict.FAILED
-    if by_rows is not None and counted and _is_alike(fixed, moving):
-        for _ in range(_STEPS):
-            tick()
-        return by_rows
+    if starts:
+        by_rows = (
+            align_bones(fixed, moving, starts, settings, bone_settings, seed)
+            if alike
+            else _by_likely_count(fixed, moving, starts, settings, bone_settings, seed)
+        )
+        if by_rows is not None and by_rows.verdict is not Verdict.FAILED:
+            for _ in range(_STEPS):
+                tick()
+            return by_rows
     swap = is_swapped(fixed, moving)
     probes, fields = (moving, fixed) if swap else (fixed, moving)
     found = find_pose(probes.ready, fields.ready, settings, seed, tick)
@@ -183,10 +210,45 @@ def _between(
     quality = assess(found, settings, seed)
     tick()
     rigid = _alignment(fixed.ready, moving.ready, found, quality, swap)
-    if by_rows is not None and counted:
-        return confirmed(by_rows, rigid, bone_settings.contradiction_mm)
+    if starts and not alike:
+        motion = rigid.transform.matrix
+        chosen = [nearest_start(starts, fixed, motion)[0]] if rigid.verdict is not Verdict.FAILED else starts
+        by_rows = align_bones(fixed, moving, chosen, settings, bone_settings, seed)
+        if by_rows is not None and by_rows.verdict is not Verdict.FAILED:
+            return confirmed(by_rows, rigid, bone_settings.contradiction_mm)
     followed = _followed(fixed, moving, rigid, found, settings, bone_settings, seed)
     return followed if by_rows is None else _second(by_rows, followed)
+
+
+def _by_likely_count(
+    fixed: Frame,
+    moving: Frame,
+    starts: Sequence[Start],
+    settings: Settings,
+    bone_settings: BoneSettings,
+    seed: int,
+) -> Alignment | None:
+    """By the rows, counted as the whole images like best; None where these do not stand behind a count."""
+    swap = is_swapped(fixed, moving)
+    probes, fields = (moving, fixed) if swap else (fixed, moving)
+    found = best_of(probes.ready, fields.ready, settings, seed, [p for _, p in starts[0].found.rivals])
+    if found is None:
+        return None
+    margin, chance = stands_out(found, settings, seed)
+    if margin < settings.good_margin or chance < settings.failed_chance:
+        return None
+    motion = np.asarray(np.linalg.inv(found.pose)) if swap else found.pose
+    start, _ = nearest_start(starts, fixed, motion)
+    by_rows = align_bones(fixed, moving, [start], settings, bone_settings, seed)
+    if by_rows is None or apart_mm(by_rows, motion) > bone_settings.contradiction_mm:
+        return None
+    return by_rows
+
+
+def apart_mm(by_rows: Alignment, motion: FloatArray) -> float:
+    """Median distance of where the followed bones are put and where one rigid motion puts them."""
+    centres = np.array([bone.centre_mm for bone in by_rows.bones if bone.source == "images"])
+    return float(np.median(np.linalg.norm(by_rows.apply(centres) - apply_affine(motion, centres), axis=1)))
 
 
 def _is_alike(fixed: Frame, moving: Frame) -> bool:
@@ -200,8 +262,7 @@ def confirmed(by_rows: Alignment, rigid: Alignment, limit_mm: float) -> Alignmen
         reason = "the images as a whole confirm no count of the vertebrae"
         doubtful = worst(by_rows.verdict, Verdict.DOUBTFUL)
         return replace(by_rows, verdict=doubtful, reasons=(reason, *by_rows.reasons))
-    centres = np.array([bone.centre_mm for bone in by_rows.bones if bone.source == "images"])
-    apart = float(np.median(np.linalg.norm(by_rows.apply(centres) - rigid.apply(centres), axis=1)))
+    apart = apart_mm(by_rows, rigid.transform.matrix)
     if apart <= limit_mm:
         return by_rows
     reason = f"the count of the vertebrae and the images as a whole lie {apart:.0f} mm apart"

@@ -9,7 +9,8 @@ import numpy as np
 
 from osteotrace.model.alignment import BoneMotion, Vector
 from osteotrace.model.values import Verdict
-from osteotrace.registration.per_bone import BonePair, Fitted, agreement_at, best_near
+from osteotrace.registration.patches import BonePair
+from osteotrace.registration.per_bone import Fitted, agreement_at, best_near
 from osteotrace.registration.settings import BoneSettings
 from osteotrace.registration.skeleton import SeenBone
 from osteotrace.space import FloatArray, RigidTransform
@@ -20,6 +21,7 @@ _SEGMENT_MM = 30.0  # height of a segment where a vertebra has no neighbour
 _ITERATIONS = 8
 _REACH_MM = 8.0
 _CONTRADICTED = 0.6  # trust below which the neighbours overruled the images of a bone
+_LEAST_SEEN = 0.6  # share of a bone, without an outline of it in one of the frames
 _NEIGHBOURS = "only its neighbours tell its motion"
 
 
@@ -112,7 +114,8 @@ def _motion(
     residual = _apart(fitted.measured[i], motion, pair.bone.points) if seen else None
     radius = predicted_radius(fitted.chain.covariance[i], pair.bone, residual, settings, measured=seen)
     margin = margins.each.get(i)
-    verdict, reasons = _judged(radius, residual, fitted.chain.trust[i], seen, settings)
+    in_part = pair.overlap < _LEAST_SEEN and (pair.fixed is None or pair.moving is None)
+    verdict, reasons = _judged(radius, residual, fitted.chain.trust[i], seen, in_part, settings)
     return BoneMotion(
         name=pair.bone.name,
         fixed_id=pair.fixed.id if pair.fixed else "",
@@ -161,6 +164,7 @@ def _judged(
     residual: float | None,
     trust: float,
     seen: bool,
+    in_part: bool,
     settings: BoneSettings,
 ) -> tuple[Verdict, tuple[str, ...]]:
     if radius > settings.failed_radius_mm:
@@ -168,6 +172,8 @@ def _judged(
     doubts = []
     if radius > settings.good_radius_mm:
         doubts.append(f"95% radius {radius:.0f} mm")
+    if in_part:
+        doubts.append("one of the images shows only part of it")
     if not seen and doubts:
         doubts.append(_NEIGHBOURS)
     elif seen and trust < _CONTRADICTED:

@@ -12,7 +12,8 @@ from osteotrace.model.imaging import Volume
 from osteotrace.model.values import Modality, Verdict
 from osteotrace.registration.bone_quality import bone_motions, row_margin
 from osteotrace.registration.evidence import evidence
-from osteotrace.registration.per_bone import BonePair, Fitted, agreement_at, fit_bones, pairs_of
+from osteotrace.registration.patches import BonePair, Images, pairs_of
+from osteotrace.registration.per_bone import Fitted, agreement_at, fit_bones
 from osteotrace.registration.pose import Found, make_pairs, with_edges
 from osteotrace.registration.pyramid import Prepared
 from osteotrace.registration.quality import mirror_fits
@@ -100,7 +101,7 @@ def starts_from_rows(fixed: Frame, moving: Frame, settings: Settings, seed: int)
     Returns
     -------
     tuple of Start
-        The best one and those that come close to it; empty where a frame shows fewer than two vertebrae.
+        Best first; empty where a frame shows fewer than two vertebrae.
     """
     if fixed.skeleton is None or moving.skeleton is None:
         return ()
@@ -120,15 +121,22 @@ def starts_from_rows(fixed: Frame, moving: Frame, settings: Settings, seed: int)
     ranked = with_edges(scored, probes.ready, fields.ready, settings, 0)
     ways_of = {id(pose): way for way, (_, pose) in zip(ways, scored, strict=True)}
     out = []
-    for score, pose in ranked[:_RIVALS]:
-        if score < _CLOSE * ranked[0][0]:
-            break
+    for score, pose in ranked:
         found = Found(pose, {"bones": pose}, tuple(ranked), pairs, probes.ready, fields.ready)
         basis = f"{len(ways_of[id(pose)].pairs)} vertebrae counted against each other in {len(ways)} ways"
         out.append(
             Start(_inverse(pose) if swap else pose, found, basis, ways_of[id(pose)], score / ranked[0][0])
         )
     return tuple(out)
+
+
+def nearest_start(starts: Sequence[Start], fixed: Frame, motion: FloatArray) -> tuple[Start, float]:
+    """The start that puts the row of the fixed frame nearest to where a motion puts it, and how near, mm."""
+    assert fixed.skeleton is not None
+    row = np.array([bone.centre for bone in fixed.skeleton.row])
+    away = [float(np.linalg.norm(apply_affine(s.motion - motion, row), axis=1).mean()) for s in starts]
+    best = int(np.argmin(away))
+    return starts[best], away[best]
 
 
 def align_bones(
@@ -148,18 +156,26 @@ def align_bones(
     """
     if not fixed.volumes or not moving.volumes:
         return None
-    fits = []
-    for start in starts:
-        pairs = _pairs(fixed, moving, start.motion)
-        if any(p.overlap > 0.0 for p in pairs):
-            fitted = fit_bones(pairs, start.motion, fixed.volumes, moving.volumes, bone_settings, seed)
-            if fitted.measured:
-                fits.append((_worth_of(fitted, start), start, fitted))
-    if not fits:
+    close = [s for s in starts[:_RIVALS] if s.share >= _CLOSE * starts[0].share]
+    paired = [(start, _pairs(fixed, moving, start.motion)) for start in close]
+    able = [(start, pairs) for start, pairs in paired if any(pair.overlap > 0.0 for pair in pairs)]
+    if not able:
         return None
-    fits.sort(key=lambda f: -f[0])
-    _, start, fitted = fits[0]
-    rival = fits[1][0] if len(fits) > 1 else _CLOSE * fits[0][0]
+    images = Images(fixed.volumes, moving.volumes, [(pairs, start.motion) for start, pairs in able])
+
+    def fit(start: Start, pairs: tuple[BonePair, ...], *, rough: bool) -> Fitted:
+        return fit_bones(pairs, start.motion, images, bone_settings, seed, rough=rough)
+
+    rival = 0.0
+    start, pairs = able[0]
+    if len(able) > 1:
+        fits = [(_worth_of(fit(s, p, rough=True), s), n) for n, (s, p) in enumerate(able)]
+        (best, n), (second, _) = sorted(fits, reverse=True)[:2]
+        start, pairs = able[n]
+        rival = second / max(best, 1e-9)
+    fitted = fit(start, pairs, rough=False)
+    if not fitted.measured:
+        return None
     margins = row_margin(fitted)
     frames = (fixed.uid, moving.uid)
     main = (next(iter(fixed.volumes)), next(iter(moving.volumes)))
@@ -168,7 +184,7 @@ def align_bones(
     record = _record(bones, whole, frames, main, bone_settings, start.basis)
     pose = _inverse(whole) if is_swapped(fixed, moving) else whole
     says = Says(
-        count=1.0 - rival / max(fits[0][0], 1e-9) if start.way else 1.0,
+        count=1.0 - rival if start.way else 1.0,
         row=margins.row,
         stretch=abs(start.way.stretch) if start.way and len(start.way.pairs) > _FEWEST_VERTEBRAE else 0.0,
         mirrored=_mirrored(fixed, moving, replace(start.found, pose=pose), bone_settings),

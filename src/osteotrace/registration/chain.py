@@ -51,16 +51,13 @@ class Measured:
     bone : int
     motion : ndarray, shape (4, 4)
         Fixed frame to moving frame.
-    sd_mm : ndarray, shape (3,)
-        Standard deviation of the place along x, y, z of the fixed frame.
-    sd_deg : float
-        Of the turn about each axis.
+    precision : ndarray, shape (6, 6)
+        Of turn (rad) and place (mm) at the centre of the bone, fixed frame.
     """
 
     bone: int
     motion: FloatArray
-    sd_mm: FloatArray
-    sd_deg: float
+    precision: FloatArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,21 +100,21 @@ def joined(
     for joint in joints:
         _add_joint(base, centres, joint)
     told = [_increment(m.motion, start, centres[m.bone]) for m in measured]
-    precision = [_precision(m) for m in measured]
     trust: FloatArray = np.ones(len(measured))
     state: FloatArray = np.zeros(6 * n)
     covariance: FloatArray = np.eye(6 * n)
     for _ in range(_ROUNDS):
         system, right = base.copy(), np.zeros(6 * n)
-        for m, value, each, weight in zip(measured, told, precision, trust, strict=True):
+        for m, value, weight in zip(measured, told, trust, strict=True):
             part = slice(6 * m.bone, 6 * m.bone + 6)
-            system[part, part] += weight * np.diag(each)
-            right[part] += weight * each * value
+            system[part, part] += weight * m.precision
+            right[part] += weight * m.precision @ value
         covariance = np.asarray(np.linalg.inv(system), dtype=np.float64)
         state = covariance @ right
         off = [
-            float(((value - state[6 * m.bone : 6 * m.bone + 6]) ** 2 * each).sum())
-            for m, value, each in zip(measured, told, precision, strict=True)
+            float(away @ m.precision @ away)
+            for m, value in zip(measured, told, strict=True)
+            for away in [value - state[6 * m.bone : 6 * m.bone + 6]]
         ]
         trust = np.asarray((_FREEDOM + 6.0) / (_FREEDOM + np.array(off)))
     motions = np.array([_moved(start, c, state[6 * i : 6 * i + 6]) for i, c in enumerate(centres)])
@@ -138,10 +135,6 @@ def _moved(start: FloatArray, centre: FloatArray, state: FloatArray) -> FloatArr
     own = motion_of(np.r_[state[:3], 0.0, 0.0, 0.0])[0]
     own[:3, 3] = centre - own[:3, :3] @ centre + state[3:]
     return np.asarray(start @ own)
-
-
-def _precision(m: Measured) -> FloatArray:
-    return np.concatenate([np.full(3, np.radians(m.sd_deg) ** -2.0), m.sd_mm**-2.0])
 
 
 def _add_joint(system: FloatArray, centres: FloatArray, joint: Joint) -> None:

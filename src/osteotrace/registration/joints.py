@@ -19,7 +19,7 @@ def joints_of(bones: Sequence[SeenBone], settings: BoneSettings) -> list[Joint]:
     """Joints of a skeleton.
 
     Vertebra to vertebra, the lowest to the sacrum, sacrum to hip bones, rib to the nearest vertebra, femur to
-    its hip bone; any other bone loosely to the nearest one.
+    its hip bone, skull to the uppermost vertebra; any other bone loosely to the nearest one.
 
     Parameters
     ----------
@@ -57,6 +57,8 @@ def _hanging(bones: Sequence[SeenBone], number: int, row: Sequence[int], s: Bone
     hip = others.get(f"hip bone {name.rpartition(' ')[2]}")
     if name.startswith("femur") and hip is not None:
         return _touching(bones, number, [hip], s.rib_slide_mm, s.loose_turn_deg)
+    if name == "skull" and row:
+        return _touching(bones, number, [row[0]], s.rib_slide_mm, s.rib_turn_deg)
     rest = [i for i in range(len(bones)) if i != number]
     return _touching(bones, number, rest, s.loose_slide_mm, s.loose_turn_deg) if rest else None
 
@@ -65,9 +67,9 @@ def _touching(
     bones: Sequence[SeenBone], number: int, others: Sequence[int], slide_mm: float, turn_deg: float
 ) -> Joint:
     """Joint where a bone comes nearest to any of the others."""
-    tree = cKDTree(bones[number].points)
-    near = [tree.query(bones[i].points) for i in others]
-    best = int(np.argmin([distance.min() for distance, _ in near]))
-    distance, index = near[best]
-    place = bones[number].points[index[int(distance.argmin())]]
-    return Joint(others[best], number, place, slide_mm, turn_deg)
+    there = np.concatenate([bones[i].points for i in others])
+    owner = np.repeat(others, [len(bones[i].points) for i in others])
+    distance, index = cKDTree(there).query(bones[number].points)
+    nearest = int(distance.argmin())
+    place = bones[number].points[nearest]
+    return Joint(int(owner[index[nearest]]), number, place, slide_mm, turn_deg)

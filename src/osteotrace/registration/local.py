@@ -20,7 +20,6 @@ from osteotrace.model.values import Quantity
 from osteotrace.registration.evidence import BINS, Field, Samples, spline_shares
 from osteotrace.registration.pyramid import Floats, Level, in_blocks, onto_grid
 from osteotrace.space import FloatArray, Grid, box_around, crop_values
-from osteotrace.space.grid import apply_affine
 
 _HU = (-150.0, 900.0)  # fat to dense cortex; the root spreads what lies below cancellous bone
 _SAMPLE_MM, _SAMPLE_CT_MM = 1.4, 2.0
@@ -131,10 +130,10 @@ def relation(field: Field, parts: Sequence[tuple[Samples, FloatArray]]) -> NDArr
     """
     counts = np.zeros(_ROWS * BINS)
     for samples, pose in parts:
-        value, _, weight, _ = field.look_up(apply_affine(pose, samples.points))
-        places, shares, _ = spline_shares(value, samples.bins)
+        seen = field.look_up(pose, samples.points)
+        places, shares, _ = spline_shares(seen.value, samples.bins)
         for place, share in zip(places, shares, strict=True):
-            counts += np.bincount(place, weight * share, counts.size)
+            counts += np.bincount(place, seen.weight * share, counts.size)
     table = ndimage.gaussian_filter(counts.reshape(_ROWS, BINS), _TABLE_BLUR, mode="constant")
     table = (table + 1e-4 * table.sum() / table.size) / max(float(table.sum()), 1e-9)
     apart = table.sum(axis=1, keepdims=True) * table.sum(axis=0, keepdims=True)
@@ -153,13 +152,10 @@ def agreement(
     gradient : ndarray, shape (6,)
         By a small rotation about the origin (rad) and a translation (mm) of the field frame.
     """
-    moved = apply_affine(pose, samples.points)
-    value, slope, weight, weight_slope = field.look_up(moved)
-    places, shares, changes = spline_shares(value, samples.bins)
-    flat = table.ravel()
+    seen = field.look_up(pose, samples.points)
+    places, shares, changes = spline_shares(seen.value, samples.bins)
+    flat = table.ravel() / max(1, len(seen.value))
     terms = [flat[place] for place in places]
     fit = np.asarray(sum(s * t for s, t in zip(shares, terms, strict=True)))
-    by_value = weight * sum(c * t for c, t in zip(changes, terms, strict=True))
-    by_point = (by_value[:, None] * slope + fit[:, None] * weight_slope) / max(1, len(moved))
-    gradient = np.concatenate([np.cross(moved, by_point).sum(axis=0), by_point.sum(axis=0)])
-    return float((weight * fit).sum()) / max(1, len(moved)), gradient
+    by_value = seen.weight * sum(c * t for c, t in zip(changes, terms, strict=True))
+    return float((seen.weight * fit).sum()), seen.gradient(by_value, fit)

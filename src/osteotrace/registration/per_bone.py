@@ -4,90 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from osteotrace.model.imaging import Volume
-from osteotrace.model.values import Modality
 from osteotrace.registration.chain import Chain, Joint, Measured, joined
-from osteotrace.registration.evidence import Field, Samples
 from osteotrace.registration.joints import joints_of
-from osteotrace.registration.local import (
-    LocalImage,
-    agreement,
-    field_of,
-    local_image,
-    relation,
-    samples_around,
-)
+from osteotrace.registration.local import agreement, relation
+from osteotrace.registration.patches import BonePair, Images, Patch
+from osteotrace.registration.precision import curvature, precision_of
 from osteotrace.registration.refine import Tether, ascend
 from osteotrace.registration.settings import BoneSettings
-from osteotrace.registration.skeleton import SeenBone, Skeleton
 from osteotrace.space import FloatArray, threads
 from osteotrace.space.grid import apply_affine
 
-_MARGIN_MM = 40.0  # around the bones; room to move
-_SPACING_MM = 2.0
 _WIDE_MM = 16.0
-_REACH_MM = 5.0  # around the outline of a bone
-_SAMPLES = (1500, 4000)
-_OF_CT = 0.5  # share of the samples that two CT need
-_ITERATIONS = (20, 25)
-_TETHER_MM = (14.0, 7.0)
-_LEAST_SAMPLES = 200
+_SETTLED_MM = 1.5
 _CENTRE_SD_MM, _CENTRE_SD_DEG = 3.0, 10.0  # of a motion from the centres of two outlines
 _OTHER_SD_MM = 6.0
 _LEAST_SHARE = 0.35  # of the usual agreement of a bone
-_LEAST_OVERLAP = 0.3
 _HELD_POINTS = 100
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class BonePair:
-    """A bone in both frames, or in one.
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """How closely bones are followed, and how far from where their neighbours put them.
 
-    Attributes
-    ----------
-    bone : SeenBone
-        In the fixed frame; carried over by the start where only the moving frame shows it.
-    fixed, moving : SeenBone or None
-        As the frames show it.
-    overlap : float
-        Share of its points inside the field of view of the moving frame, 0 to 1.
+    The reach of a bone grows with its size: one that turns moves its far end.
     """
 
-    bone: SeenBone
-    fixed: SeenBone | None
-    moving: SeenBone | None
-    overlap: float
+    samples: int
+    iterations: int
+    reach_mm: float
+    reach_rad: float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Patch:
-    """Samples around a bone in the probe image, and the image they are looked up in.
-
-    Attributes
-    ----------
-    samples : Samples
-    field : Field
-    forward : bool
-        Whether the samples are of the fixed frame, so that poses are motions; else they are their inverses.
-    kind : str
-        Modalities, in alphabetical order: ``CT-MR`` ...
-    series : tuple of str
-        Fixed and moving series.
-    """
-
-    samples: Samples
-    field: Field
-    forward: bool
-    kind: str
-    series: tuple[str, str]
-
-    def pose(self, motion: FloatArray) -> FloatArray:
-        """Probe to field from fixed to moving, or back."""
-        return motion if self.forward else np.asarray(np.linalg.inv(motion))
+_STAGES = (
+    _Stage(1500, 20, 14.0, 0.2),
+    _Stage(4000, 25, 7.0, 0.1),
+    _Stage(4000, 25, 14.0, 0.2),  # of bones that the stage before moved
+    _Stage(4000, 25, 7.0, 0.1),
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,66 +76,14 @@ class Fitted:
     wide_tables: dict[tuple[str, str], FloatArray]
 
 
-def pairs_of(
-    fixed: Skeleton | None,
-    moving: Skeleton | None,
-    same: Sequence[tuple[int, int]],
-    start: FloatArray,
-    volumes: Sequence[Volume],
-) -> tuple[BonePair, ...]:
-    """Bones that both frames can show, from those that either outlines.
-
-    Parameters
-    ----------
-    fixed, moving : Skeleton or None
-    same : sequence of (int, int)
-        Bones of the two that are the same.
-    start : ndarray, shape (4, 4)
-        Fixed frame to moving frame.
-    volumes : sequence of Volume
-        Of both frames.
-    """
-    partner = dict(same)
-    here = fixed.bones if fixed else ()
-    there = moving.bones if moving else ()
-    out = [(bone, bone, there[partner[i]] if i in partner else None) for i, bone in enumerate(here)]
-    back = np.asarray(np.linalg.inv(start))
-    alone = [bone for j, bone in enumerate(there) if j not in set(partner.values())]
-    out_all = [*out, *((_carried(bone, back), None, bone) for bone in alone)]
-    frames = {v.grid.frame_of_reference_uid for v in volumes}
-    ends = (fixed.frame if fixed else "", moving.frame if moving else "")
-    ends = (ends[0] or next(iter(frames - {ends[1]})), ends[1] or next(iter(frames - {ends[0]})))
-    pairs = []
-    for bone, seen, other in out_all:
-        share = _inside(volumes, ends[1], apply_affine(start, bone.points))
-        if seen is None:
-            share = min(share, _inside(volumes, ends[0], bone.points))
-        if share > 0.0 or other is not None:
-            pairs.append(BonePair(bone, seen, other, share))
-    return tuple(pairs)
-
-
-def _carried(bone: SeenBone, motion: FloatArray) -> SeenBone:
-    return replace(
-        bone,
-        centre=apply_affine(motion, bone.centre),
-        points=apply_affine(motion, bone.points),
-        anchors=apply_affine(motion, bone.anchors),
-    )
-
-
-def _inside(volumes: Sequence[Volume], frame: str, points: FloatArray) -> float:
-    seen = [v.grid.contains(points) for v in volumes if v.grid.frame_of_reference_uid == frame]
-    return float(np.any(seen, axis=0).mean()) if seen else 0.0
-
-
 def fit_bones(
     pairs: Sequence[BonePair],
     start: FloatArray,
-    fixed: Mapping[str, Volume],
-    moving: Mapping[str, Volume],
+    images: Images,
     settings: BoneSettings,
     seed: int,
+    *,
+    rough: bool = False,
 ) -> Fitted:
     """Motion of every bone.
 
@@ -187,71 +92,96 @@ def fit_bones(
     pairs : sequence of BonePair
     start : ndarray, shape (4, 4)
         Fixed frame to moving frame.
-    fixed, moving : mapping of str to Volume
-        By series; the first of each is taken where a bone was not outlined in that frame.
+    images : Images
+        Around the bones at this start.
     settings : BoneSettings
     seed : int
+    rough : bool
+        By few samples and vertebrae only: enough to compare starts.
     """
     bones = [pair.bone for pair in pairs]
     centres = np.array([bone.centre for bone in bones])
     joints = joints_of(bones, settings)
     told = [m for i, pair in enumerate(pairs) if (m := _from_centres(i, pair, start)) is not None]
     chain = joined(centres, start, told, joints)
-    images = _Images(fixed, moving, pairs, chain.motions)
     measured: dict[int, FloatArray] = {}
     patches: list[Patch | None] = []
     tables: dict[tuple[str, str], FloatArray] = {}
-    for most, iterations, reach in zip(_SAMPLES, _ITERATIONS, _TETHER_MM, strict=True):
+    sizes = [_size(bone.points) for bone in bones]
+    stages = _STAGES[:1] if rough else _STAGES
+    todo = [i for i, bone in enumerate(bones) if bone.is_vertebra or not rough]
+    for stage in stages:
         rng = np.random.default_rng(seed)
         motions = chain.motions
-        patches = [images.patch(pair, m, most, rng) for pair, m in zip(pairs, motions, strict=True)]
+        patches = [images.patch(p, m, stage.samples, rng) for p, m in zip(pairs, motions, strict=True)]
         tables = _tables(patches, motions)
-
-        def climbed(
-            i: int,
-            motions: FloatArray = motions,
-            patches: Sequence[Patch | None] = patches,
-            tables: Mapping[tuple[str, str], FloatArray] = tables,
-            iterations: int = iterations,
-            reach: float = reach,
-        ) -> FloatArray | None:
-            patch = patches[i]
-            return (
-                None
-                if patch is None
-                else best_near(patch, tables[patch.series], motions[i], iterations, reach)
-            )
-
-        with ThreadPoolExecutor(threads()) as pool:
-            found = list(pool.map(climbed, range(len(pairs))))
-        measured = _convincing(found, patches, tables)
-        said = [_measured(i, pairs[i], patches[i], motion, settings) for i, motion in measured.items()]
+        reach = [float(np.hypot(stage.reach_mm, stage.reach_rad * size)) for size in sizes]
+        found = _climbed(todo, patches, tables, motions, stage.iterations, reach)
+        measured = {i: m for i, m in measured.items() if i not in todo} | found
+        shares = _shares(measured, patches, tables)
+        measured = {i: m for i, m in measured.items() if shares[i] > _LEAST_SHARE}
+        said = _said(measured, shares, pairs, patches, tables, settings)
         chain = joined(centres, start, said, joints)
+        if stage is not _STAGES[0]:  # what was far off takes its neighbours along
+            todo = [
+                i
+                for i, bone in enumerate(bones)
+                if _apart(chain.motions[i], motions[i], bone.points) > _SETTLED_MM
+            ]
+            if not todo:
+                break
     rng = np.random.default_rng(seed)
     wide = [
-        images.patch(p, m, _SAMPLES[0], rng, _WIDE_MM) if p.bone.is_vertebra else None
+        images.patch(p, m, _STAGES[0].samples, rng, _WIDE_MM) if p.bone.is_vertebra else None
         for p, m in zip(pairs, chain.motions, strict=True)
     ]
     around = _tables(wide, chain.motions)
     return Fitted(tuple(pairs), tuple(joints), tuple(patches), measured, chain, tables, tuple(wide), around)
 
 
-def _convincing(
-    found: Sequence[FloatArray | None],
+def _climbed(
+    todo: Sequence[int],
     patches: Sequence[Patch | None],
     tables: Mapping[tuple[str, str], FloatArray],
+    motions: FloatArray,
+    iterations: int,
+    reach_mm: Sequence[float],
 ) -> dict[int, FloatArray]:
-    """Motions at which a bone agrees not much less than the others do: the rest is lost, or covered."""
+    """Motion of each bone at which its samples agree best, near the one it has."""
+
+    def climbed(i: int) -> FloatArray:
+        patch = patches[i]
+        assert patch is not None
+        return best_near(patch, tables[patch.series], motions[i], iterations, reach_mm[i])
+
+    able = [i for i in todo if patches[i] is not None]
+    with ThreadPoolExecutor(threads()) as pool:
+        return dict(zip(able, pool.map(climbed, able), strict=True))
+
+
+def _size(points: FloatArray) -> float:
+    """Root mean square distance from the middle, mm."""
+    return float(np.sqrt(((points - points.mean(axis=0)) ** 2).sum(axis=1).mean()))
+
+
+def _apart(one: FloatArray, other: FloatArray, points: FloatArray) -> float:
+    """Root mean square distance of points where two motions put them, mm."""
+    return float(np.sqrt((apply_affine(one - other, points) ** 2).sum(axis=1).mean()))
+
+
+def _shares(
+    motions: Mapping[int, FloatArray],
+    patches: Sequence[Patch | None],
+    tables: Mapping[tuple[str, str], FloatArray],
+) -> dict[int, float]:
+    """Agreement of each bone as a share of the median: what agrees far less is lost, or covered."""
     values: dict[int, float] = {}
-    for i, (motion, patch) in enumerate(zip(found, patches, strict=True)):
-        if motion is not None and patch is not None:
-            values[i] = agreement(patch.field, patch.samples, tables[patch.series], patch.pose(motion))[0]
-    usual = float(np.median(list(values.values()))) if values else 0.0
-    return {
-        i: motion
-        for i, value in values.items()
-        if value > _LEAST_SHARE * usual and (motion := found[i]) is not None
-    }
+    for i, motion in motions.items():
+        patch = patches[i]
+        assert patch is not None
+        values[i] = agreement(patch.field, patch.samples, tables[patch.series], patch.pose(motion))[0]
+    usual = max(float(np.median(list(values.values()))) if values else 0.0, 1e-9)
+    return {i: value / usual for i, value in values.items()}
 
 
 def best_near(
@@ -288,16 +218,37 @@ def _from_centres(number: int, pair: BonePair, start: FloatArray) -> Measured | 
     motion = start.copy()
     motion[:3, 3] += pair.moving.centre - apply_affine(start, pair.fixed.centre)
     sd = _CENTRE_SD_MM if pair.bone.is_vertebra else _OTHER_SD_MM
-    return Measured(number, motion, np.full(3, sd), _CENTRE_SD_DEG)
+    precision = np.diag(np.r_[[np.radians(_CENTRE_SD_DEG) ** -2.0] * 3, [sd**-2.0] * 3])
+    return Measured(number, motion, precision)
 
 
-def _measured(
-    number: int, pair: BonePair, patch: Patch | None, motion: FloatArray, settings: BoneSettings
-) -> Measured:
-    assert patch is not None
-    sd, turn = settings.sd_of(patch.kind)
-    part = max(pair.overlap, 0.1) ** -0.5
-    return Measured(number, motion, np.asarray(sd) * part, turn * part)
+def _said(
+    motions: Mapping[int, FloatArray],
+    shares: Mapping[int, float],
+    pairs: Sequence[BonePair],
+    patches: Sequence[Patch | None],
+    tables: Mapping[tuple[str, str], FloatArray],
+    settings: BoneSettings,
+) -> list[Measured]:
+    """The motions with their precision.
+
+    It is less where little of a bone is seen, where it agrees less than the others do, and along the motions
+    that change its agreement little: a shell slides on itself.
+    """
+    usual, parts = [], []
+    for i, motion in motions.items():
+        patch = patches[i]
+        assert patch is not None
+        sd, turn = settings.sd_of(patch.kind)
+        less = min(shares[i], 1.0) * max(pairs[i].overlap, 0.1) ** 0.5
+        usual.append(np.r_[[np.radians(turn) ** -2.0] * 3, np.asarray(sd) ** -2.0] * less**2)
+        bone = pairs[i].bone
+        parts.append(curvature(patch, tables[patch.series], motion, bone.centre, _size(bone.points)))
+    steep = float(np.median([np.median(np.linalg.eigvalsh(part)) for part in parts])) if parts else 1.0
+    return [
+        Measured(i, motion, precision_of(each, part, steep))
+        for (i, motion), each, part in zip(motions.items(), usual, parts, strict=True)
+    ]
 
 
 def _tables(patches: Sequence[Patch | None], motions: FloatArray) -> dict[tuple[str, str], FloatArray]:
@@ -309,71 +260,3 @@ def _tables(patches: Sequence[Patch | None], motions: FloatArray) -> dict[tuple[
         series: relation(group[0][0].field, [(p.samples, p.pose(m)) for p, m in group])
         for series, group in groups.items()
     }
-
-
-class _Images:
-    """Images of both frames near the bones; fields are made once."""
-
-    def __init__(
-        self,
-        fixed: Mapping[str, Volume],
-        moving: Mapping[str, Volume],
-        pairs: Sequence[BonePair],
-        motions: FloatArray,
-    ) -> None:
-        here = np.concatenate([p.bone.points[::20] for p in pairs])
-        there = np.concatenate(
-            [apply_affine(m, p.bone.points[::20]) for p, m in zip(pairs, motions, strict=True)]
-        )
-        self._volumes = {**fixed, **moving}
-        self._main = (next(iter(fixed)), next(iter(moving)))
-        points = dict.fromkeys(fixed, here) | dict.fromkeys(moving, there)
-        self._points = points
-        self._local: dict[str, LocalImage | None] = {}
-        self._fields: dict[tuple[str, str], Field] = {}
-
-    def patch(
-        self,
-        pair: BonePair,
-        motion: FloatArray,
-        most: int,
-        rng: np.random.Generator,
-        reach_mm: float = _REACH_MM,
-    ) -> Patch | None:
-        """Samples of a bone in the image with the thicker slices; None where too little is seen."""
-        if pair.overlap < _LEAST_OVERLAP:
-            return None
-        series = (
-            pair.fixed.series_id if pair.fixed else self._main[0],
-            pair.moving.series_id if pair.moving else self._main[1],
-        )
-        here, there = (self._image(s) for s in series)
-        if here is None or there is None:
-            return None
-        forward = self._is_mr(series[0]) and not self._is_mr(series[1])
-        most = most if any(map(self._is_mr, series)) else int(_OF_CT * most)
-        points = pair.bone.points if forward else apply_affine(motion, pair.bone.points)
-        samples = samples_around(here if forward else there, points, reach_mm, most, rng)
-        if len(samples.points) < _LEAST_SAMPLES:
-            return None
-        ends = series if forward else (series[1], series[0])
-        kind = "-".join(sorted(self._volumes[s].series.modality.value for s in series))
-        return Patch(samples, self._field(*ends, motion, forward), forward, kind, series)
-
-    def _is_mr(self, series: str) -> bool:
-        return self._volumes[series].series.modality is Modality.MR
-
-    def _image(self, series: str) -> LocalImage | None:
-        if series not in self._local:
-            self._local[series] = local_image(self._volumes[series], self._points[series], _MARGIN_MM)
-        return self._local[series]
-
-    def _field(self, probe: str, field: str, motion: FloatArray, forward: bool) -> Field:
-        if (probe, field) not in self._fields:
-            one, other = self._image(probe), self._image(field)
-            assert one is not None
-            assert other is not None
-            pose = motion if forward else np.asarray(np.linalg.inv(motion))
-            blur = (pose[:3, :3] @ one.normal, one.thick_mm)
-            self._fields[probe, field] = field_of(other, _SPACING_MM, blur)
-        return self._fields[probe, field]

@@ -111,6 +111,34 @@ def find_pose(
     return _consensus(found, probes, fields, settings) if found else None
 
 
+def best_of(
+    probes: Sequence[Prepared],
+    fields: Sequence[Prepared],
+    settings: Settings,
+    seed: int,
+    poses: Sequence[FloatArray],
+) -> Found | None:
+    """The pose that the whole images like best of a few that are given; coarser than :func:`find_pose`.
+
+    Parameters
+    ----------
+    probes, fields, settings, seed
+        As of :func:`find_pose`.
+    poses : sequence of ndarray, shape (4, 4)
+        Probe frame to field frame, LPS mm; each climbs to its optimum.
+
+    Returns
+    -------
+    Found or None
+        None when no pose lets the bodies overlap enough.
+    """
+    scored, levels = _climbed(probes, fields, settings, seed, list(poses), settings.levels_mm[:-1])
+    if not scored:
+        return None
+    best = scored[0][1]
+    return Found(best, {"all": best}, tuple(scored), levels[-1], probes, fields)
+
+
 def _consensus(
     draws: Sequence[Found], probes: Sequence[Prepared], fields: Sequence[Prepared], settings: Settings
 ) -> Found:
@@ -137,18 +165,7 @@ def _refined(
     poses: list[FloatArray],
 ) -> Found | None:
     """Climb from the given poses with ever finer images, on one draw of samples."""
-    scored: list[tuple[float, FloatArray]] = []
-    levels: list[tuple[Pair, ...]] = []
-    for number, spacing in enumerate(settings.levels_mm):
-        pairs = make_pairs(probes, fields, spacing, settings.focus_share, _SAMPLES[number], seed + number)
-        climbed = [climb(pairs, pose, _OVERLAP_POWER[number], _ITERATIONS[number])[1] for pose in poses]
-        kept = [pose for pose in climbed if overlap(pairs, pose) >= settings.min_overlap / 2]
-        rank = [evidence(pairs, pose, _RANK_POWER)[0] for pose in kept]
-        points = pairs[0].samples.points
-        scored = distinct(list(zip(rank, kept, strict=True)), points[::20], settings.distinct_mm)
-        scored = with_edges(scored, probes, fields, settings, min(number, 1))
-        poses = [pose for _, pose in scored[: _KEPT[number]]]
-        levels.append(pairs)
+    scored, levels = _climbed(probes, fields, settings, seed, poses, settings.levels_mm)
     if not scored:
         return None
     pets = [p for p in (*fields, *probes) if p.modality is Modality.PT]
@@ -165,6 +182,30 @@ def _refined(
     # A limb is not rigid: muscles and a mass slide along the bone. The mean has the smallest greatest error.
     mean = mean_pose([whole, avid], points)
     return Found(mean, {"all": whole} | uptake, tuple(scored), levels[-2], probes, fields)
+
+
+def _climbed(
+    probes: Sequence[Prepared],
+    fields: Sequence[Prepared],
+    settings: Settings,
+    seed: int,
+    poses: list[FloatArray],
+    levels_mm: Sequence[float],
+) -> tuple[list[tuple[float, FloatArray]], list[tuple[Pair, ...]]]:
+    """Distinct optima next to the poses at the last of some levels, best first; the pairs of each level."""
+    scored: list[tuple[float, FloatArray]] = []
+    levels: list[tuple[Pair, ...]] = []
+    for number, spacing in enumerate(levels_mm):
+        pairs = make_pairs(probes, fields, spacing, settings.focus_share, _SAMPLES[number], seed + number)
+        climbed = [climb(pairs, pose, _OVERLAP_POWER[number], _ITERATIONS[number])[1] for pose in poses]
+        kept = [pose for pose in climbed if overlap(pairs, pose) >= settings.min_overlap / 2]
+        rank = [evidence(pairs, pose, _RANK_POWER)[0] for pose in kept]
+        points = pairs[0].samples.points
+        scored = distinct(list(zip(rank, kept, strict=True)), points[::20], settings.distinct_mm)
+        scored = with_edges(scored, probes, fields, settings, min(number, 1))
+        poses = [pose for _, pose in scored[: _KEPT[number]]]
+        levels.append(pairs)
+    return scored, levels
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from osteotrace.model.imaging import Volume
 from osteotrace.model.values import Modality, Quantity
-from osteotrace.space import FloatArray, Grid
+from osteotrace.space import FloatArray, Grid, resample
 
 Floats = NDArray[np.float32]
 
@@ -181,10 +181,15 @@ def in_blocks(values: NDArray[Any], grid: Grid, spacing_mm: float) -> tuple[Floa
     factor = np.maximum(1, np.floor(spacing_mm / grid.spacing + 1e-6)).astype(int)
     count = [max(1, n // f) for n, f in zip(values.shape, factor, strict=True)]
     factor = np.minimum(factor, values.shape)
-    out = np.zeros(count, dtype=np.float32)
-    for a, b, c in np.ndindex(*factor):
-        out += values[a :: factor[0], b :: factor[1], c :: factor[2]][: count[0], : count[1], : count[2]]
-    out /= float(np.prod(factor))
+    out = values
+    for axis in np.argsort(np.abs(values.strides))[::-1]:  # far apart in memory first: all is read once
+        n, f = count[axis], factor[axis]
+        blocks = np.moveaxis(out, axis, 0)[: n * f].reshape(n, f, *np.delete(out.shape, axis))
+        total = blocks[:, 0].astype(np.float32, copy=f > 1)
+        for part in range(1, f):
+            total += blocks[:, part]
+        out = np.moveaxis(total, 0, axis)
+    out = out / np.float32(np.prod(factor))
     affine = grid.affine.copy()
     affine[:3, :3] *= factor
     affine[:3, 3] = grid.points((factor - 1) / 2.0)
@@ -197,11 +202,7 @@ def onto_grid(values: Floats, grid: Grid, onto: Grid) -> Floats:
     ratio = float(onto.spacing[0]) / grid.spacing
     sigma = _SMOOTHING * np.sqrt(np.maximum(0.0, ratio**2 - 1.0)) / np.sqrt(12.0) * 2.0
     smooth = ndimage.gaussian_filter(values, sigma, mode="nearest", truncate=2.5) if sigma.any() else values
-    matrix = np.linalg.inv(grid.affine) @ onto.affine
-    out = ndimage.affine_transform(
-        smooth, matrix[:3, :3], matrix[:3, 3], output_shape=onto.shape, order=1, mode="nearest"
-    )
-    return np.asarray(out, dtype=np.float32)
+    return resample(smooth, grid, onto, fill=None)
 
 
 def _box(mask: NDArray[np.bool_], margin: int) -> tuple[FloatArray, FloatArray]:

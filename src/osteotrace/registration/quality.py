@@ -78,6 +78,13 @@ def assess(found: Found, settings: Settings, seed: int) -> Quality:
     return Quality(residual, error, shared, margin, chance, verdict, reasons)
 
 
+def stands_out(found: Found, settings: Settings, seed: int) -> tuple[float, float]:
+    """Margin and chance level of a pose, as `Quality` has them."""
+    opinions = found.opinions(settings)
+    margin = _margin(found, opinions, settings.rival_mm)
+    return margin, _over_chance(found, opinions, settings, seed)
+
+
 def _margin(found: Found, opinions: _Opinions, far_mm: float) -> float:
     """Advantage over the distinct optima of the search, and over those one segment of a spine away."""
     points = found.pairs[0].samples.points

@@ -12,7 +12,7 @@ from scipy.ndimage import map_coordinates
 from scipy.optimize import minimize
 from scipy.spatial.transform import Rotation
 
-from osteotrace.registration.evidence import Pair, Samples, evidence
+from osteotrace.registration.evidence import Pair, Samples, evidence, torque
 from osteotrace.registration.pyramid import Level
 from osteotrace.space import FloatArray
 from osteotrace.space.grid import apply_affine
@@ -41,10 +41,12 @@ class Tether:
 
     def loss(self, pose: FloatArray, points: FloatArray) -> tuple[float, FloatArray]:
         """Square of the distance over the reach, and its gradient by a small motion of the field frame."""
-        moved = apply_affine(pose, points)
-        off = (moved - apply_affine(self.pose, points)) / self.reach_mm**2
-        gradient = 2.0 * np.concatenate([np.cross(moved, off).mean(axis=0), off.mean(axis=0)])
-        return float((off**2).sum(axis=1).mean()) * self.reach_mm**2, gradient
+        spread = np.ones((4, len(points)))
+        spread[:3] = points.T
+        second = spread @ spread.T / len(points)
+        off = (pose - self.pose) @ second / self.reach_mm**2
+        gradient = 2.0 * np.concatenate([torque(off[:3] @ pose[:3].T), off[:3, 3]])
+        return float(np.sum(off[:3] * (pose - self.pose)[:3])), gradient
 
     def hold(
         self, value: float, slope: FloatArray, pose: FloatArray, points: FloatArray
@@ -121,8 +123,8 @@ def ascend(
     def cost(x: FloatArray) -> tuple[float, FloatArray]:
         pose = moved_pose(start, centre, x)
         value, slope = value_at(pose)
-        torque = slope[:3] - np.cross(centre + x[3:], slope[3:])
-        by_x = np.concatenate([_left_jacobian(x[:3] / _LEVER_MM).T @ torque / _LEVER_MM, slope[3:]])
+        about = slope[:3] - torque(np.outer(slope[3:], centre + x[3:]))
+        by_x = np.concatenate([_left_jacobian(x[:3] / _LEVER_MM).T @ about / _LEVER_MM, slope[3:]])
         return -_SCALE * value, -_SCALE * by_x
 
     options = {"maxiter": iterations, "maxfun": 2 * iterations}

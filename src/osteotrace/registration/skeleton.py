@@ -13,7 +13,7 @@ from osteotrace.space import FloatArray
 
 _POINTS = 600  # of a bone at most
 _ANCHOR_MM = 14.0  # between the anchors of a bone
-_ANCHORS = 24  # at most
+_ANCHORS = 48  # at most
 _FEW = 0.75  # of the bones of another series
 _SAME_MM = 12.0  # centres of one bone in two series of a frame
 # Where the arch of a vertebra lies, of which only the body is outlined: behind its centre and a little below.

@@ -48,7 +48,7 @@ def resample(
     *,
     onto_to_grid: RigidTransform | None = None,
     order: int = 1,
-    fill: float = float("nan"),
+    fill: float | None = float("nan"),
 ) -> NDArray[np.float32]:
     """Values of an image at the voxel centres of another grid.
 
@@ -62,8 +62,8 @@ def resample(
         Needed when the two grids are in different frames of reference.
     order : {0, 1, 3}
         Nearest, linear or cubic B-spline interpolation.
-    fill : float
-        Value outside the field of view. Default NaN: not covered is not zero.
+    fill : float or None
+        Value outside the field of view; None takes the nearest one. Default NaN: not covered is not zero.
 
     Returns
     -------
@@ -75,7 +75,8 @@ def resample(
         When frames are mixed without a transform.
     """
     matrix = index_map(onto, grid, onto_to_grid)
-    resampler = _resampler(matrix, onto.shape, order, fill, sitk.sitkFloat32)
+    resampler = _resampler(matrix, onto.shape, order, 0.0 if fill is None else fill, sitk.sitkFloat32)
+    resampler.SetUseNearestNeighborExtrapolator(fill is None)
     out = sitk.GetArrayFromImage(resampler.Execute(index_image(values))).T
     return np.asarray(out, dtype=np.float32)
 
