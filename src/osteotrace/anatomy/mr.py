@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from osteotrace.anatomy.mr_instances import dark_layer, instances
+from osteotrace.anatomy.mr_sacrum import first_sacral, stands_on_its_head
 from osteotrace.anatomy.network import (
     Network,
     TileSettings,
@@ -40,6 +41,8 @@ class MrBodies:
     probability : ndarray of float32, shape (channels, i, j, k)
     inside : ndarray of bool, shape lattice.shape
         Where the volume has values.
+    upside_down : bool
+        Whether the row looks as if head and feet were exchanged; then there are no bodies.
     """
 
     lattice: Grid
@@ -47,6 +50,7 @@ class MrBodies:
     sacral: int
     probability: NDArray[np.float32]
     inside: NDArray[np.bool_]
+    upside_down: bool = False
 
     @property
     def count(self) -> int:
@@ -123,14 +127,18 @@ def bodies_of(
     body[cortex] = np.minimum(body[cortex], 0.5 * settings.border_probability)
     kept = longest_row(bodies, lattice, settings)
     s1 = probability[channel(network, "s1")]
-    kept = _ended_at_sacrum(bodies, kept, s1, settings)
+    shares = np.array([_share_of(s1, bodies == label) for label in kept])
+    centres = np.array([np.argwhere(bodies == label).mean(axis=0) * lattice.spacing for label in kept])
+    volumes = np.bincount(bodies.ravel())[kept].astype(float)
+    upside_down = stands_on_its_head(centres, volumes, settings)
+    last = first_sacral(centres, shares, settings)
+    kept = kept if last is None else kept[: last + 1]  # what is called a body below S1 is none
     ordered = np.zeros_like(bodies)
     for number, label in enumerate(kept, start=1):
         ordered[(bodies == label) & (body > settings.border_probability)] = number
-    sacral = len(kept) if kept and _share_of(s1, bodies == kept[-1]) > settings.s1_probability else 0
-    if not _credible(ordered, body, settings):
-        return MrBodies(lattice, np.zeros_like(bodies), 0, probability, inside)
-    return MrBodies(lattice, ordered, sacral, probability, inside)
+    if upside_down or not _credible(ordered, body, settings):
+        return MrBodies(lattice, np.zeros_like(bodies), 0, probability, inside, upside_down)
+    return MrBodies(lattice, ordered, 0 if last is None else len(kept), probability, inside)
 
 
 def faces_backwards(found: MrBodies, network: Network, settings: MrSettings) -> bool:
@@ -181,16 +189,6 @@ def _middle(found: MrBodies, axis: int) -> tuple[NDArray[np.int_], FloatArray]:
 def channel(network: Network, name: str) -> int:
     """Index of a channel."""
     return network.channels.index(name)
-
-
-def _ended_at_sacrum(
-    bodies: NDArray[np.int32], chain: list[int], s1: NDArray[np.float32], settings: MrSettings
-) -> list[int]:
-    """The chain up to the first body that is S1: what is called a body below it is none."""
-    for index, label in enumerate(chain):
-        if _share_of(s1, bodies == label) > settings.s1_probability:
-            return chain[: index + 1]
-    return chain
 
 
 def _credible(bodies: NDArray[np.int32], body: NDArray[np.float32], settings: MrSettings) -> bool:
