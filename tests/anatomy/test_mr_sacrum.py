@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from anatomy.fake_network import SHAPE, box, canonical, mr_volume, network_with
-from osteotrace.anatomy.mr_sacrum import first_sacral, stands_on_its_head
+from anatomy.fake_network import SHAPE, box, canonical, mr_volume, network_with, spine
+from osteotrace.anatomy.mr_sacrum import first_sacral, shows_promontory, stands_on_its_head
 from osteotrace.anatomy.segment import segment_mr
 from osteotrace.anatomy.settings import packaged_settings
 
@@ -23,6 +23,12 @@ def test_s1_is_the_body_below_the_promontory_that_looks_a_little_like_it():
     assert first_sacral(row(), SHARES, SETTINGS) == 5
 
 
+def test_of_two_bodies_that_may_be_s1_the_one_that_differs_most_from_the_one_above_is_taken():
+    centres = row((-15.0, -10.0, -5.0, 15.0, 38.0))
+    shares = np.array([0.004, 0.003, 0.004, 0.012, 0.06, 0.45])
+    assert first_sacral(centres, shares, SETTINGS) == 5
+
+
 def test_without_the_bend_a_little_likeness_is_not_enough():
     straight = row((-15.0, -10.0, -5.0, 4.0, 9.0))
     assert first_sacral(straight, SHARES, SETTINGS) is None
@@ -38,8 +44,27 @@ def test_a_bend_alone_is_no_s1():
 
 
 def test_what_lies_below_s1_is_not_the_first():
-    centres = np.concatenate([row(), row()[-1:] + (15.0, 20.0, 0.0)])
+    centres = np.vstack([row(), row()[-1] + np.array([15.0, 20.0, 0.0])])
     assert first_sacral(centres, np.append(SHARES, 0.3), SETTINGS) == 5
+
+
+def test_the_promontory_tells_front_from_back():
+    assert shows_promontory(row(), SETTINGS)
+    assert not shows_promontory(row() * (1.0, -1.0, 1.0), SETTINGS)
+    assert not shows_promontory(row()[:5], SETTINGS)
+    assert not shows_promontory(row()[:2], SETTINGS)
+
+
+def test_what_looks_like_back_muscle_before_a_spine_with_a_promontory_is_none():
+    tops, fronts = (6, 30, 54, 78, 100), (26, 24, 22, 22, 36)
+    body = sum(box((t, f, 5), (t + 16, f + 24, 19)) for t, f in zip(tops, fronts, strict=True))
+    core = sum(box((t + 4, f + 6, 8), (t + 12, f + 18, 16)) for t, f in zip(tops, fronts, strict=True))
+    gut = box((5, 2, 0), (90, 14, 24))
+    values = np.random.default_rng(0).uniform(80, 100, SHAPE).astype(np.float32)
+    network = network_with(body=body * 0.95, core=core * 0.95, paraspinal=gut)
+    assert len(segment_mr(mr_volume(values, canonical()), network).bones) == 5
+    straight = network_with(body=spine()[0] * 0.95, core=spine()[1] * 0.95, paraspinal=gut)
+    assert not segment_mr(mr_volume(values, canonical()), straight).bones
 
 
 @pytest.mark.parametrize("n", [0, 1, 2])
@@ -61,10 +86,6 @@ def test_a_sharp_bend_above_bodies_that_grow_is_a_kyphosis():
 
 def test_without_the_promontory_nothing_is_noticed():
     assert not stands_on_its_head(row()[:5][::-1] * (-1, 1, 1), VOLUMES[:5][::-1], SETTINGS)
-
-
-def leaning(tops, fronts, depth=24, height=14):
-    return sum(box((t, f, 5), (t + height, f + depth, 19)) for t, f in zip(tops, fronts, strict=True))
 
 
 def test_an_image_on_its_head_is_named_and_not_labelled():

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from osteotrace.anatomy.mr_instances import dark_layer, instances
-from osteotrace.anatomy.mr_sacrum import first_sacral, stands_on_its_head
+from osteotrace.anatomy.mr_sacrum import first_sacral, shows_promontory, stands_on_its_head
 from osteotrace.anatomy.network import (
     Network,
     TileSettings,
@@ -142,7 +142,12 @@ def bodies_of(
 
 
 def faces_backwards(found: MrBodies, network: Network, settings: MrSettings) -> bool:
-    """Whether canal or back muscles lie before the bodies: the image or its header is turned."""
+    """Whether canal or back muscles lie before the bodies: the image or its header is turned.
+
+    Never where the row shows the promontory: gut can look like back muscle, a lordosis has one side.
+    """
+    if shows_promontory(_centres(found) * found.lattice.spacing, settings):
+        return False
     behind = behind_bodies_mm(found)
     beside = np.abs(sideways_mm(found))
     sums = np.zeros(2)
@@ -179,11 +184,15 @@ def sideways_mm(found: MrBodies) -> FloatArray:
 
 def _middle(found: MrBodies, axis: int) -> tuple[NDArray[np.int_], FloatArray]:
     """Rows between the first and the last body, and the index of the middle of the bodies in each."""
-    numbers = range(1, found.count + 1)
-    centres = np.array([np.argwhere(found.bodies == n).mean(axis=0) for n in numbers])
+    centres = _centres(found)
     there = np.flatnonzero((found.bodies > 0).any(axis=(1, 2)))
     rows = np.arange(there[0], there[-1] + 1)
     return rows, np.interp(rows, centres[:, 0], centres[:, axis])
+
+
+def _centres(found: MrBodies) -> FloatArray:
+    """Indices of the centres of the bodies, from head to tail; shape (count, 3)."""
+    return np.array([np.argwhere(found.bodies == n).mean(axis=0) for n in range(1, found.count + 1)])
 
 
 def channel(network: Network, name: str) -> int:

@@ -8,13 +8,16 @@ from scipy import stats
 from osteotrace.anatomy.settings import MrSettings
 from osteotrace.space import FloatArray
 
+_LEAST = 1e-6  # a share that can be divided by
+
 
 def first_sacral(centres_mm: FloatArray, shares: FloatArray, settings: MrSettings) -> int | None:
     """Index of the body of S1 in a row; None where no body is.
 
     Where the network is not sure of S1, it still takes the body for S1 far more than those above it. That is
     believed where the spine also bends as it does at the promontory: S1 lies behind L5, and the step to it
-    turns backwards from the step before.
+    turns backwards from the step before. Of several such bodies it is the one that differs most from the one
+    above: L5 below a strong lordosis can look a little like S1.
 
     Parameters
     ----------
@@ -23,21 +26,22 @@ def first_sacral(centres_mm: FloatArray, shares: FloatArray, settings: MrSetting
     shares : ndarray, shape (n,)
         Mean probability of S1 over each body.
     """
-    sure = shares > settings.s1_probability
+    found = [int(n) for n in np.flatnonzero(shares > settings.s1_probability)[:1]]
     if len(shares) > 2:
         backwards = _backwards_deg(centres_mm)
-        sure[2:] |= (
+        rise = shares[2:] / np.maximum(shares[1:-1], _LEAST)
+        likely = (
             (shares[2:] > settings.s1_seen_probability)
-            & (shares[2:] > settings.s1_rise * shares[1:-1])
+            & (rise > settings.s1_rise)
             & (backwards[1:] > settings.s1_backwards_deg)
             & (np.diff(backwards) > settings.s1_bend_deg)
         )
-    found = np.flatnonzero(sure)
-    return int(found[0]) if found.size else None
+        found += [2 + int(np.where(likely, rise, 0.0).argmax())] if likely.any() else []
+    return min(found, default=None)
 
 
 def stands_on_its_head(centres_mm: FloatArray, volumes: FloatArray, settings: MrSettings) -> bool:
-    """Whether a row looks as if head and feet were exchanged: the promontory on top, then ever smaller bodies.
+    """Whether a row looks as if head and feet were exchanged: the promontory on top, then smaller bodies.
 
     It is the sharpest bend of the spine; above it the bodies and their distances grow smaller towards the
     head. Asked is the shape of the row alone: the network takes for S1 what lies at the lower end. Front and
@@ -58,6 +62,15 @@ def stands_on_its_head(centres_mm: FloatArray, volumes: FloatArray, settings: Mr
         return False
     distances = np.linalg.norm(np.diff(centres_mm, axis=0), axis=1)
     return max(_rising(volumes[2:]), _rising(distances[1:])) < -settings.head_shrink_rank
+
+
+def shows_promontory(centres_mm: FloatArray, settings: MrSettings) -> bool:
+    """Whether a row turns sharply backwards at its lower end, as it does from L5 to S1 and nowhere else.
+
+    Where it does, front and back are as they should be.
+    """
+    bends = np.diff(_backwards_deg(centres_mm))[-3:]
+    return bool(bends.max(initial=0.0) > settings.head_bend_deg > -bends.min(initial=0.0))
 
 
 def _backwards_deg(centres_mm: FloatArray) -> FloatArray:

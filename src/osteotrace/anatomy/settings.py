@@ -133,6 +133,8 @@ class MrSettings:
     row_farthest_mm: float
     row_down_share: float
     row_side_share: float
+    stray_bend_deg: float
+    stray_step: float
     voxels_min: float
     extent_min_mm: float
     thick_slices_mm: float
