@@ -16,11 +16,12 @@ from osteotrace.anatomy.network import (
     canonical_axes,
     on_lattice,
     probabilities,
+    resample_part,
 )
 from osteotrace.anatomy.row import longest_row
 from osteotrace.anatomy.settings import MrSettings, packaged_settings
 from osteotrace.anatomy.slices import own_slices, reading_grid
-from osteotrace.space import FloatArray, Grid, resample
+from osteotrace.space import FloatArray, Grid
 
 LATTICE_MM = (1.25, 1.25, 2.5)  # where there are no slices to follow
 TILES = TileSettings((320, 320, 40), (48, 48, 8), (16, 16, 8))
@@ -222,6 +223,6 @@ def bodies_on(
         found.bodies == 0, sampling=sampling, return_indices=True
     )
     spread = np.where(distance < 2 * max(sampling), found.bodies[tuple(nearest)], 0)
-    share = resample(np.where(spread > 0, body, 0.0), found.lattice, grid, fill=0.0)
-    label = resample(spread.astype(np.float32), found.lattice, grid, order=0, fill=0.0)
+    share = resample_part(np.where(spread > 0, body, np.float32(0)), found.lattice, grid)
+    label = resample_part(spread.astype(np.float32), found.lattice, grid, order=0)
     return np.where(share > settings.border_probability, np.round(label), 0).astype(np.uint16)
