@@ -14,9 +14,10 @@ from osteotrace.anatomy.network import (
     on_lattice,
     probabilities,
     raw_answer,
+    resample_part,
 )
 from osteotrace.errors import ProgramError
-from osteotrace.space import Grid
+from osteotrace.space import Grid, resample
 
 
 def turned(order, signs, angle=0.0):
@@ -105,3 +106,26 @@ def test_a_missing_runtime_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(ProgramError, match=r"onnxruntime is not installed.*osteotrace\[anatomy\]"):
         network_of(b"", 1)
+
+
+@pytest.mark.parametrize("order", [0, 1])
+@pytest.mark.parametrize(
+    "place", [(slice(12, 30), slice(9, 20), slice(2, 7)), (slice(0, 40), slice(14, 16), slice(8, 10))]
+)
+def test_a_part_is_resampled_as_in_the_whole(order, place):
+    lattice, other = turned((0, 1, 2), (1, 1, 1)), turned((2, 0, 1), (1, -1, 1), angle=0.2)
+    affine = other.affine.copy()
+    affine[:3, 3] += lattice.center - other.center
+    grid = Grid(other.shape, affine, "1")
+    values = np.zeros(lattice.shape, np.float32)
+    values[place] = np.random.default_rng(0).uniform(0.1, 1.0, values[place].shape)
+    whole = resample(values, lattice, grid, order=order, fill=0.0)
+    assert whole.any()
+    assert np.allclose(resample_part(values, lattice, grid, order=order), whole, atol=1e-5)
+
+
+def test_nothing_and_what_lies_elsewhere_are_nothing():
+    lattice = canonical((10, 10, 10))
+    far = Grid((5, 5, 5), np.array([[1.0, 0, 0, 900], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]), "1.2.3")
+    assert not resample_part(np.zeros((10, 10, 10), np.float32), lattice, far).any()
+    assert not resample_part(np.ones((10, 10, 10), np.float32), lattice, far).any()

@@ -41,4 +41,4 @@ def test_a_spine_turned_upside_down_is_not_labelled(osteotrace_data: Path):
     down = type(image)(np.ascontiguousarray(image.values[::-1, ::-1]), image.grid)
     anatomy = segment(volume_of(down, "lumbar"))
     assert not anatomy.bones
-    assert [p.code for p in anatomy.problems] == ["faces-backwards"]
+    assert [p.code for p in anatomy.problems] == ["upside-down"]

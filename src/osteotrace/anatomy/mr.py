@@ -9,17 +9,19 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from osteotrace.anatomy.mr_instances import dark_layer, instances
+from osteotrace.anatomy.mr_sacrum import first_sacral, shows_promontory, stands_on_its_head
 from osteotrace.anatomy.network import (
     Network,
     TileSettings,
     canonical_axes,
     on_lattice,
     probabilities,
+    resample_part,
 )
 from osteotrace.anatomy.row import longest_row
 from osteotrace.anatomy.settings import MrSettings, packaged_settings
 from osteotrace.anatomy.slices import own_slices, reading_grid
-from osteotrace.space import FloatArray, Grid, resample
+from osteotrace.space import FloatArray, Grid
 
 LATTICE_MM = (1.25, 1.25, 2.5)  # where there are no slices to follow
 TILES = TileSettings((320, 320, 40), (48, 48, 8), (16, 16, 8))
@@ -40,6 +42,8 @@ class MrBodies:
     probability : ndarray of float32, shape (channels, i, j, k)
     inside : ndarray of bool, shape lattice.shape
         Where the volume has values.
+    upside_down : bool
+        Whether the row looks as if head and feet were exchanged; then there are no bodies.
     """
 
     lattice: Grid
@@ -47,6 +51,7 @@ class MrBodies:
     sacral: int
     probability: NDArray[np.float32]
     inside: NDArray[np.bool_]
+    upside_down: bool = False
 
     @property
     def count(self) -> int:
@@ -123,18 +128,27 @@ def bodies_of(
     body[cortex] = np.minimum(body[cortex], 0.5 * settings.border_probability)
     kept = longest_row(bodies, lattice, settings)
     s1 = probability[channel(network, "s1")]
-    kept = _ended_at_sacrum(bodies, kept, s1, settings)
+    shares = np.array([_share_of(s1, bodies == label) for label in kept])
+    centres = np.array([np.argwhere(bodies == label).mean(axis=0) * lattice.spacing for label in kept])
+    volumes = np.bincount(bodies.ravel())[kept].astype(float)
+    upside_down = stands_on_its_head(centres, volumes, settings)
+    last = first_sacral(centres, shares, settings)
+    kept = kept if last is None else kept[: last + 1]  # what is called a body below S1 is none
     ordered = np.zeros_like(bodies)
     for number, label in enumerate(kept, start=1):
         ordered[(bodies == label) & (body > settings.border_probability)] = number
-    sacral = len(kept) if kept and _share_of(s1, bodies == kept[-1]) > settings.s1_probability else 0
-    if not _credible(ordered, body, settings):
-        return MrBodies(lattice, np.zeros_like(bodies), 0, probability, inside)
-    return MrBodies(lattice, ordered, sacral, probability, inside)
+    if upside_down or not _credible(ordered, body, settings):
+        return MrBodies(lattice, np.zeros_like(bodies), 0, probability, inside, upside_down)
+    return MrBodies(lattice, ordered, 0 if last is None else len(kept), probability, inside)
 
 
 def faces_backwards(found: MrBodies, network: Network, settings: MrSettings) -> bool:
-    """Whether canal or back muscles lie before the bodies: the image or its header is turned."""
+    """Whether canal or back muscles lie before the bodies: the image or its header is turned.
+
+    Never where the row shows the promontory: gut can look like back muscle, a lordosis has one side.
+    """
+    if shows_promontory(_centres(found) * found.lattice.spacing, settings):
+        return False
     behind = behind_bodies_mm(found)
     beside = np.abs(sideways_mm(found))
     sums = np.zeros(2)
@@ -171,26 +185,20 @@ def sideways_mm(found: MrBodies) -> FloatArray:
 
 def _middle(found: MrBodies, axis: int) -> tuple[NDArray[np.int_], FloatArray]:
     """Rows between the first and the last body, and the index of the middle of the bodies in each."""
-    numbers = range(1, found.count + 1)
-    centres = np.array([np.argwhere(found.bodies == n).mean(axis=0) for n in numbers])
+    centres = _centres(found)
     there = np.flatnonzero((found.bodies > 0).any(axis=(1, 2)))
     rows = np.arange(there[0], there[-1] + 1)
     return rows, np.interp(rows, centres[:, 0], centres[:, axis])
 
 
+def _centres(found: MrBodies) -> FloatArray:
+    """Indices of the centres of the bodies, from head to tail; shape (count, 3)."""
+    return np.array([np.argwhere(found.bodies == n).mean(axis=0) for n in range(1, found.count + 1)])
+
+
 def channel(network: Network, name: str) -> int:
     """Index of a channel."""
     return network.channels.index(name)
-
-
-def _ended_at_sacrum(
-    bodies: NDArray[np.int32], chain: list[int], s1: NDArray[np.float32], settings: MrSettings
-) -> list[int]:
-    """The chain up to the first body that is S1: what is called a body below it is none."""
-    for index, label in enumerate(chain):
-        if _share_of(s1, bodies == label) > settings.s1_probability:
-            return chain[: index + 1]
-    return chain
 
 
 def _credible(bodies: NDArray[np.int32], body: NDArray[np.float32], settings: MrSettings) -> bool:
@@ -215,6 +223,6 @@ def bodies_on(
         found.bodies == 0, sampling=sampling, return_indices=True
     )
     spread = np.where(distance < 2 * max(sampling), found.bodies[tuple(nearest)], 0)
-    share = resample(np.where(spread > 0, body, 0.0), found.lattice, grid, fill=0.0)
-    label = resample(spread.astype(np.float32), found.lattice, grid, order=0, fill=0.0)
+    share = resample_part(np.where(spread > 0, body, np.float32(0)), found.lattice, grid)
+    label = resample_part(spread.astype(np.float32), found.lattice, grid, order=0)
     return np.where(share > settings.border_probability, np.round(label), 0).astype(np.uint16)

@@ -59,17 +59,24 @@ def dark_layer(
     settings: MrSettings,
 ) -> NDArray[np.bool_]:
     """Outermost voxels of the bodies that are far darker than their marrow: they are no part of it."""
+    out = np.zeros(bodies.shape, bool)
+    parts = ndimage.find_objects((bodies > 0).astype(np.int8))
+    if not parts:
+        return out
+    box = tuple(slice(max(0, s.start - 3), s.stop + 3) for s in parts[0])
+    signal, bodies, core = signal[box], bodies[box], core[box]
     labels = np.arange(int(bodies.max(initial=0)) + 1)
     deep = np.where(core > settings.body_probability, bodies, 0)
     marrow = np.array([0.0, *np.ravel(ndimage.median(signal, deep, labels[1:]))])
     smooth = ndimage.gaussian_filter(signal, (0.5, 0.5, 0.0))
     i, j, _ = lattice.spacing
     depth = ndimage.distance_transform_edt(bodies > 0, sampling=(i, j, 1e3))  # in the sagittal plane
-    return np.asarray(
+    out[box] = (
         (bodies > 0)
         & (depth < settings.cortex_depth_mm)
         & (smooth < settings.cortex_signal_ratio * marrow[bodies])
     )
+    return out
 
 
 def _nearest(seeds: NDArray[np.int32], lattice: Grid) -> NDArray[np.int32]:

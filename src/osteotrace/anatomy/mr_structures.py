@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from osteotrace.anatomy import mr
-from osteotrace.anatomy.network import Network
+from osteotrace.anatomy.network import Network, resample_part
 from osteotrace.anatomy.settings import MrSettings
 from osteotrace.model.anatomy import Outlined
-from osteotrace.space import FloatArray, Grid, resample
+from osteotrace.space import FloatArray, Grid
 
 DISC, CANAL, SACRUM = 201, 202, 203  # labels of the structures; bones count from 1
 BACK_LEFT, BACK_RIGHT, PSOAS_LEFT, PSOAS_RIGHT = 204, 205, 206, 207
@@ -101,5 +101,5 @@ def on_grid(
     share: FloatArray | NDArray[np.float32], lattice: Grid, grid: Grid, settings: MrSettings
 ) -> NDArray[np.bool_]:
     """Where a probability on one lattice is high enough, on another lattice of the same frame."""
-    values = resample(np.asarray(share, np.float32), lattice, grid, fill=0.0)
+    values = resample_part(np.asarray(share, np.float32), lattice, grid)
     return np.asarray(values > settings.body_probability)

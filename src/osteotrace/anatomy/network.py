@@ -154,6 +154,37 @@ def block_mean(
     return total, Grid((i, j, k), affine, grid.frame_of_reference_uid)
 
 
+def resample_part(
+    values: NDArray[np.float32], lattice: Grid, grid: Grid, *, order: int = 1
+) -> NDArray[np.float32]:
+    """As :func:`osteotrace.space.resample` with 0 outside, quicker for values that are 0 nearly everywhere.
+
+    Parameters
+    ----------
+    values : ndarray of float32, shape lattice.shape
+        Not negative.
+
+    Returns
+    -------
+    ndarray of float32, shape grid.shape
+    """
+    out = np.zeros(grid.shape, np.float32)
+    seen = [np.flatnonzero(values.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
+    if not seen[0].size:
+        return out
+    start = np.maximum([a[0] - 1 for a in seen], 0)
+    stop = np.minimum([a[-1] + 2 for a in seen], lattice.shape)
+    part = lattice.crop(start, stop)
+    reach = grid.indices(part.corners)
+    low = np.clip(np.floor(reach.min(axis=0)).astype(int), 0, grid.shape)
+    high = np.clip(np.ceil(reach.max(axis=0)).astype(int) + 1, 0, grid.shape)
+    if (low < high).all():
+        box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+        source = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
+        out[box] = resample(values[source], part, grid.crop(low, high), order=order, fill=0.0)
+    return out
+
+
 def probabilities(network: Network, image: NDArray[np.float32], tiles: TileSettings) -> NDArray[np.float32]:
     """Logistic answer of each channel.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -32,7 +34,27 @@ def longest_row(bodies: NDArray[np.int32], lattice: Grid, settings: MrSettings) 
     row = [int(best.argmax())]
     while before[row[-1]] >= 0:
         row.append(int(before[row[-1]]))
-    return [labels[order[n]] for n in reversed(row)]
+    kept = row[::-1]
+    first, last = _without_strays(centres[kept], volumes[kept], settings)
+    return [labels[order[n]] for n in kept[first:last]]
+
+
+def _without_strays(centres: FloatArray, volumes: FloatArray, settings: MrSettings) -> tuple[int, int]:
+    """First and end of the part of a row that holds the most volume between steps that lead off the spine.
+
+    Such a step is longer than those before and after it, and the row bends there as no spine does: the
+    vertebrae of a gibbus lie near to each other.
+    """
+    if len(centres) < 3:
+        return 0, len(centres)
+    step = np.diff(centres, axis=0)
+    length = np.linalg.norm(step, axis=1)
+    sharp = np.abs(np.diff(np.rad2deg(np.arctan2(step[:, 1], step[:, 0])))) > settings.stray_bend_deg
+    beside = np.maximum(np.r_[0.0, length[:-1]], np.r_[length[1:], 0.0])
+    stray = (np.r_[False, sharp] | np.r_[sharp, False]) & (length > settings.stray_step * beside)
+    ends = [0, *(np.flatnonzero(stray) + 1), len(centres)]
+    first, last = max(itertools.pairwise(ends), key=lambda part: float(volumes[part[0] : part[1]].sum()))
+    return int(first), int(last)
 
 
 def _follows(centres: FloatArray, settings: MrSettings) -> NDArray[np.bool_]:

@@ -117,6 +117,14 @@ class MrSettings:
     surer_probabilities: tuple[float, ...]
     compared_bodies_min: float
     s1_probability: float
+    s1_seen_probability: float
+    s1_rise: float
+    s1_backwards_deg: float
+    s1_bend_deg: float
+    head_bodies_min: float
+    head_bend_deg: float
+    head_bend_more_deg: float
+    head_shrink_rank: float
     cortex_signal_ratio: float
     cortex_depth_mm: float
     canal_volume_min_ml: float
@@ -125,6 +133,8 @@ class MrSettings:
     row_farthest_mm: float
     row_down_share: float
     row_side_share: float
+    stray_bend_deg: float
+    stray_step: float
     voxels_min: float
     extent_min_mm: float
     thick_slices_mm: float

@@ -125,5 +125,7 @@ def _likeness(bend: NDArray[np.floating], slices: Slices) -> float:
     weight = np.zeros(n + 1)
     np.add.at(weight, low, 1 - share)
     np.add.at(weight, low + 1, share)
-    inner = weight[1 : n - 1]
-    return float(np.corrcoef(inner, bend)[0, 1]) if inner.std() > 0 else 0.0
+    inner = weight[1 : n - 1] - weight[1 : n - 1].mean()
+    bend = bend - bend.mean()
+    size = float(np.sqrt((inner @ inner) * (bend @ bend)))
+    return float(inner @ bend) / size if size > 0 else 0.0
