@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from anatomy.ct_cases import CLASSES, SHAPE, TOPS, Drawn, canonical, spine
 from anatomy.fake_network import mr_volume
-from osteotrace.anatomy import ct_answer, ct_outline, ct_row
+from osteotrace.anatomy import ct_answer, ct_body, ct_outline, ct_row
 from osteotrace.anatomy.ct_segment import segment_ct
 from osteotrace.model.values import Modality
 from osteotrace.space import Grid
@@ -27,7 +27,8 @@ def test_vertebrae_are_instances_with_body_and_posterior_part():
         assert not bone.touches_edge
         assert bone.size_mm.height_mm == pytest.approx(22.0, abs=2.0)
         assert bone.orientation.upper_endplate[2] > 0.98
-    assert anatomy.labels[TOPS[0] + 12, 37, 45] == 0
+    (body,) = anatomy.called("body outline")
+    assert anatomy.labels[TOPS[0] + 12, 37, 45] == body.label
 
 
 def test_ribs_join_the_vertebra_that_they_reach():
@@ -162,8 +163,9 @@ def test_bone_draws_the_border_between_the_voxels_of_the_network():
     volume = mr_volume(hu, fine, Modality.CT)
     anatomy = segment_ct(volume, drawn.network)
     assert anatomy.grid.shape == hu.shape
-    assert anatomy.labels[below - 2 : below + 1, 75, 80].tolist() == [2, 0, 0]
-    assert anatomy.labels[below - 2 : below + 2, 75, 100].tolist() == [2, 2, 0, 0]
+    rest = anatomy.called("body outline")[0].label
+    assert anatomy.labels[below - 2 : below + 1, 75, 80].tolist() == [2, rest, rest]
+    assert anatomy.labels[below - 2 : below + 2, 75, 100].tolist() == [2, 2, rest, rest]
 
 
 def test_labels_of_a_large_volume_are_written_on_a_coarser_lattice():
@@ -211,9 +213,46 @@ def test_a_stub_at_the_end_is_no_vertebra():
     assert ct_row.borders([], 9) == []
 
 
-@given(st.integers(1, 1200), st.integers(20, 260), st.integers(20, 260))
-def test_tiles_keep_every_row_once(rows, j, k):
-    made = ct_answer.tiles((rows, j, k))
+@given(st.integers(1, 1200), st.integers(1, 9))
+def test_pieces_of_a_body_keep_every_row_once(rows, count):
+    made = ct_answer.split(rows, count)
     kept = [row for *_, low, high in made for row in range(low, high)]
     assert kept == list(range(rows))
+    assert len(made) <= count
     assert all(0 <= start <= low < high <= stop <= rows for start, stop, low, high in made)
+
+
+def test_tiles_are_small_enough_and_hold_the_patient(monkeypatch):
+    monkeypatch.setattr(ct_answer, "_MOST_VOXELS", 520_000)
+    patient = np.zeros((100, 40, 50), bool)
+    patient[:60, 10:30, 5:45] = True  # a trunk
+    patient[60:, 18:24, 20:30] = True  # and a leg
+    made = ct_answer.tiles(patient, (200, 80, 100))
+    assert [kept[0] for _, kept in made] == [slice(a[0].start, a[0].stop) for _, a in made]
+    assert made[0][0][2] != made[-1][0][2]  # a leg needs less than a trunk
+    seen = np.zeros((200, 80, 100), int)
+    for box, kept in made:
+        assert np.prod([s.stop - s.start for s in box]) <= 520_000
+        seen[kept] += 1
+    assert seen.max() == 1
+    assert seen[np.kron(patient, np.ones((2, 2, 2), bool))].all()
+
+
+def test_the_body_outline_has_neither_table_nor_hole_nor_noise():
+    drawn = Drawn()
+    drawn.hu[:] = -1000.0
+    drawn.hu[:, 10:50, 20:70] = 30.0
+    drawn.hu[20:60, 20:35, 30:45] = -850.0  # a lung
+    drawn.hu[:, 53:56, 5:85] = 100.0  # a table
+    drawn.hu[50, 2:4, 2:4] = 200.0  # a cable
+    body = ct_body.outline(ct_body.patient_in(drawn.hu, canonical(), canonical()), drawn.hu)
+    expected = np.zeros(drawn.shape, bool)
+    expected[:, 10:50, 20:70] = True
+    assert (body == expected).all()
+
+
+def test_what_is_body_and_nothing_else_has_a_label_of_its_own():
+    anatomy = spine().anatomy()
+    (body,) = anatomy.called("body outline")
+    assert anatomy.labels[80, 10, 10] == body.label
+    assert (anatomy.labels > 0).all()

@@ -7,7 +7,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from osteotrace.anatomy import body_shape
 from osteotrace.anatomy.adapters.instances import centre, top_centre
@@ -16,15 +15,15 @@ from osteotrace.anatomy.ct_bones import Found, bones_of, organs_of
 from osteotrace.anatomy.ct_outline import on_grid
 from osteotrace.anatomy.ct_ribs import CtRibs, midline, ribs_of
 from osteotrace.anatomy.ct_settings import CtSettings
-from osteotrace.anatomy.ct_vertebrae import CtVertebrae, spinous_offset_mm, vertebrae_of
+from osteotrace.anatomy.ct_vertebrae import CtVertebrae, spinous_offset_mm, vertebrae_of, voxels_of_each
 from osteotrace.anatomy.network import Network
 from osteotrace.model.anatomy import Bone, Outlined, Vector
 from osteotrace.space import FloatArray, Grid
 
-DISC, CANAL = 201, 202  # labels of the structures; bones count from 1
-FIRST_ORGAN = 203
+DISC, CANAL, BODY = 201, 202, 203  # labels of the structures; bones count from 1
+FIRST_ORGAN = 204
 SEARCHED: Final = frozenset(
-    {"vertebra", "sacrum", "sternum", "skull", "intervertebral disc", "spinal canal"}
+    {"vertebra", "sacrum", "sternum", "skull", "intervertebral disc", "spinal canal", "body outline"}
     | {"heart", "liver", "urinary bladder", "aorta", "superior vena cava", "inferior vena cava"}
     | {
         f"{name} {side}"
@@ -86,17 +85,18 @@ def skeleton_of(
     refusal = _refused(vertebrae, found, settings)
     if refusal is not None:
         return refusal
-    cut = tuple(_is_cut(vertebrae.whole == n, found) for n in range(1, vertebrae.count + 1))
+    places = voxels_of_each(vertebrae.whole)
+    cut = tuple(_is_cut(where, found) for where in places)
     ribs = ribs_of(found, vertebrae, cut, settings)
     middle = midline(found, vertebrae)
     pelvis = float(vertebrae.centres[-1, 0]) - settings.pelvis_reach_mm / float(found.lattice.spacing[0])
     others = bones_of(found, middle, settings.sacrum_height_mm, pelvis)
     organs = organs_of(found, middle)
     labels = vertebrae.whole.astype(np.uint16)
-    bones = list(_vertebrae(vertebrae, ribs, found, cut, settings.unclear_factor))
+    bones = list(_vertebrae(vertebrae, places, ribs, found, cut, settings.unclear_factor))
     bones += _write_bones(labels, others, ribs, found)
     structures = _write_structures(labels, organs, found)
-    fine, onto = on_grid(labels, found, vertebrae, values, grid, settings.bone_hu)
+    fine, onto = on_grid(labels, found, vertebrae, values, grid, settings.bone_hu, BODY)
     unclear = tuple(f"V{n}" for n, clear in enumerate(vertebrae.clear, start=1) if not clear)
     return CtSkeleton(fine, onto, tuple(bones), structures, unclear, _liver_is_left(organs, middle, found))
 
@@ -121,18 +121,21 @@ def _refused(vertebrae: CtVertebrae, found: CtAnswer, settings: CtSettings) -> R
 
 
 def _vertebrae(
-    vertebrae: CtVertebrae, ribs: CtRibs, found: CtAnswer, cut: tuple[bool, ...], unclear_factor: float
+    vertebrae: CtVertebrae,
+    places: list[NDArray[np.intp]],
+    ribs: CtRibs,
+    found: CtAnswer,
+    cut: tuple[bool, ...],
+    unclear_factor: float,
 ) -> tuple[Bone, ...]:
     lattice = found.lattice
-    boxes = ndimage.find_objects(vertebrae.whole)
     frames = body_shape.frames(lattice.points(vertebrae.centres), lattice)
     out = []
-    for n, (box, frame) in enumerate(zip(boxes, frames, strict=True), start=1):
-        assert box is not None
-        body = (vertebrae.whole[box] == n) & vertebrae.bodies[box]
-        points = lattice.points(np.argwhere(body) + [s.start for s in box])
-        body_cut = _is_cut_at(np.argwhere(body) + [s.start for s in box], found)
-        confidence = float(found.vertebra[box][body].mean())
+    for n, (where, frame) in enumerate(zip(places, frames, strict=True), start=1):
+        body = where[vertebrae.bodies[tuple(where.T)]]
+        points = lattice.points(body)
+        body_cut = _is_cut(body, found)
+        confidence = float(found.vertebra[tuple(body.T)].mean())
         confidence *= 1.0 if vertebrae.clear[n - 1] else unclear_factor
         out.append(
             Bone(
@@ -156,10 +159,8 @@ def _write_bones(
     """Write the other bones where no vertebra is, and describe them."""
     parts = [(item.name, item.name, item.where) for item in others]
     counts = {"left": 0, "right": 0}
-    for n, (side, box) in enumerate(zip(ribs.sides, ndimage.find_objects(ribs.labels), strict=True), start=1):
-        assert box is not None
+    for side, where in zip(ribs.sides, voxels_of_each(ribs.labels), strict=True):
         counts[side] += 1
-        where = np.argwhere(ribs.labels[box] == n) + [s.start for s in box]
         parts.append((f"rib {side}, piece {counts[side]}", f"rib {side}", where))
     out = []
     label = int(labels.max())
@@ -172,32 +173,31 @@ def _write_bones(
         points = found.lattice.points(own)
         place = top_centre(points) if name == "sacrum" else centre(points)
         sure = _SURE if len(own) >= _FEW_VOXELS else _UNSURE
-        out.append(Bone(key, name, label, place, sure, _is_cut_at(own, found)))
+        out.append(Bone(key, name, label, place, sure, _is_cut(own, found)))
     return out
 
 
 def _write_structures(
     labels: NDArray[np.uint16], organs: list[Found], found: CtAnswer
 ) -> tuple[Outlined, ...]:
-    out = []
+    """Write the structures where nothing is yet, the rest of the body last."""
+    whole = tuple(slice(0, n) for n in labels.shape)
     listed = [
-        ("intervertebral disc", DISC, np.argwhere(found.of("intervertebral disc")), True),
-        ("spinal canal", CANAL, np.argwhere(found.of("spinal canal")), True),
-        *((item.name, FIRST_ORGAN + n, item.where, item.coarse) for n, item in enumerate(organs)),
+        ("intervertebral disc", DISC, whole, found.of("intervertebral disc"), True),
+        ("spinal canal", CANAL, whole, found.of("spinal canal"), True),
+        *((item.name, FIRST_ORGAN + n, item.box, item.mask, item.coarse) for n, item in enumerate(organs)),
+        ("body outline", BODY, whole, found.body, False),
     ]
-    for name, label, where, coarse in listed:
-        own = where[labels[tuple(where.T)] == 0]
-        if len(own):
-            labels[tuple(own.T)] = label
+    out = []
+    for name, label, box, mask, coarse in listed:
+        own = mask & (labels[box] == 0)
+        if own.any():
+            labels[box][own] = label
             out.append(Outlined(name, label, coarse=coarse))
     return tuple(out)
 
 
-def _is_cut(mask: NDArray[np.bool_], found: CtAnswer) -> bool:
-    return _is_cut_at(np.argwhere(mask), found)
-
-
-def _is_cut_at(where: NDArray[np.intp], found: CtAnswer) -> bool:
+def _is_cut(where: NDArray[np.intp], found: CtAnswer) -> bool:
     """Whether voxels lie beside the end of the volume."""
     last = np.array(found.inside.shape) - 1
     for axis in range(3):

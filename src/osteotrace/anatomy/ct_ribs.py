@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from osteotrace.anatomy.ct_answer import CtAnswer
 from osteotrace.anatomy.ct_settings import CtSettings
-from osteotrace.anatomy.ct_vertebrae import CtVertebrae
+from osteotrace.anatomy.ct_vertebrae import CtVertebrae, voxels_of_each
 from osteotrace.space import FloatArray
 
 _LEAST_ML: Final = 0.6
@@ -49,9 +49,7 @@ def ribs_of(found: CtAnswer, vertebrae: CtVertebrae, cut: tuple[bool, ...], sett
     parts = instances(found)
     middle = midline(found, vertebrae)
     sides = []
-    for n, box in enumerate(ndimage.find_objects(parts), start=1):
-        assert box is not None
-        own = np.argwhere(parts[box] == n) + [s.start for s in box]
+    for own in voxels_of_each(parts):
         left = own[:, 2] - middle[own[:, 0]] > 0
         sides.append("left" if left.mean() > 0.5 else "right")
     on_side = _joins(parts, tuple(sides), vertebrae, found, settings)
