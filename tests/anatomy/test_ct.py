@@ -113,10 +113,16 @@ def test_a_raised_arm_is_no_femur():
     assert thigh.anatomy().called("femur left")
 
 
-def test_a_liver_on_the_left_is_named():
-    drawn = spine()
-    drawn.box("liver", (60, 2, 50), (100, 25, 88), hu=60)
-    assert codes(drawn.anatomy()) == ["liver-on-the-left"]
+def test_organs_on_the_wrong_side_are_named():
+    liver = spine()
+    liver.box("liver", (60, 2, 50), (100, 25, 88), hu=60)
+    assert codes(liver.anatomy()) == ["sides-exchanged"]
+    assert codes(liver.mirrored(2).anatomy()) == []
+    heart = spine()
+    heart.box("heart", (10, 4, 15), (50, 28, 48), hu=40)
+    assert codes(heart.anatomy()) == ["sides-exchanged"]
+    assert "heart lies on the right" in heart.anatomy().problems[0].found
+    assert codes(heart.mirrored(2).anatomy()) == []
 
 
 def test_one_vertebra_is_no_spine():
@@ -124,29 +130,53 @@ def test_one_vertebra_is_no_spine():
     assert codes(Drawn().anatomy()) == ["no-spine-found"]
 
 
+def test_a_pelvis_without_a_row_of_vertebrae_has_its_bones():
+    drawn = Drawn().vertebra(2).sacrum(20, 40)
+    drawn.box("hip bone", (25, 20, 8), (75, 34, 28), hu=300)
+    drawn.box("hip bone", (25, 20, 62), (75, 34, 82), hu=300)
+    drawn.box("spinal canal", (0, 45, 40), (50, 51, 50), hu=40)
+    anatomy = drawn.anatomy()
+    assert codes(anatomy) == ["no-row-of-vertebrae"]
+    assert {b.name for b in anatomy.bones} == {"sacrum", "hip bone left", "hip bone right"}
+    assert codes(drawn.mirrored(0).anatomy()) == ["no-spine-found"]
+    assert codes(drawn.mirrored(1).anatomy()) == ["no-spine-found"]
+
+
 def test_air_and_missing_numbers_hold_no_spine():
     empty = mr_volume(np.full(SHAPE, -1000.0, np.float32), canonical(), Modality.CT)
-    assert "nothing but air" in segment_ct(empty, Drawn().network).problems[0].found
+    assert "nothing as large and dense" in segment_ct(empty, Drawn().network).problems[0].found
     broken = mr_volume(np.full(SHAPE, np.nan, np.float32), canonical(), Modality.CT)
     assert "without a number" in segment_ct(broken, Drawn().network).problems[0].found
 
 
 def test_a_volume_that_faces_backwards_is_refused():
-    drawn = spine()
-    for name in ("classes", "core", "hu"):
-        setattr(drawn, name, getattr(drawn, name)[:, ::-1])
-    drawn.to_centre = drawn.to_centre[:, :, ::-1] * np.array([1, -1, 1])[:, None, None, None]
-    anatomy = drawn.anatomy()
+    forward = spine()
+    backward = forward.mirrored(1).without("vertebra posterior")
+    network = backward.network
+    network.session.then = forward.network.session.logits
+    anatomy = segment_ct(mr_volume(backward.hu, canonical(), Modality.CT), network)
     assert codes(anatomy) == ["faces-backwards"]
     assert anatomy.bones == ()
+    assert codes(forward.mirrored(1).anatomy()) == ["no-spine-found"]  # arches in front, whichever way
+
+
+def test_bodies_without_arches_are_no_spine():
+    anatomy = spine().without("vertebra posterior").anatomy()
+    assert codes(anatomy) == ["no-spine-found"]
+    assert "arches" in anatomy.problems[0].found
 
 
 def test_a_volume_upside_down_is_refused():
-    drawn = spine()
-    for name in ("classes", "core", "hu"):
-        setattr(drawn, name, getattr(drawn, name)[::-1])
-    drawn.to_centre = drawn.to_centre[:, ::-1] * np.array([-1, 1, 1])[:, None, None, None]
-    assert codes(drawn.anatomy()) == ["upside-down"]
+    assert codes(spine().mirrored(0).anatomy()) == ["upside-down"]
+
+
+def test_organs_in_the_order_from_feet_to_head_are_refused():
+    drawn = spine(below=-5)  # spinous processes that tell nothing
+    drawn.box("liver", (5, 2, 2), (45, 28, 45), hu=60)
+    drawn.box("kidney", (40, 30, 8), (62, 50, 30), hu=40)
+    drawn.box("hip bone", (75, 20, 5), (105, 40, 60), hu=300)
+    assert "upside-down" not in codes(drawn.anatomy())
+    assert codes(drawn.mirrored(0).anatomy()) == ["upside-down"]
 
 
 def test_bone_draws_the_border_between_the_voxels_of_the_network():

@@ -15,7 +15,13 @@ from osteotrace.anatomy.ct_bones import Found, bones_of, organs_of
 from osteotrace.anatomy.ct_outline import on_grid
 from osteotrace.anatomy.ct_ribs import CtRibs, midline, ribs_of
 from osteotrace.anatomy.ct_settings import CtSettings
-from osteotrace.anatomy.ct_vertebrae import CtVertebrae, spinous_offset_mm, vertebrae_of, voxels_of_each
+from osteotrace.anatomy.ct_stands import (
+    arches_are_behind,
+    is_upside_down,
+    shows_a_pelvis,
+    sides_are_exchanged,
+)
+from osteotrace.anatomy.ct_vertebrae import CtVertebrae, vertebrae_of, voxels_of_each
 from osteotrace.anatomy.network import Network
 from osteotrace.model.anatomy import Bone, Outlined, Vector
 from osteotrace.space import FloatArray, Grid
@@ -31,10 +37,8 @@ SEARCHED: Final = frozenset(
         for side in ("left", "right")
     }
 )
-_FEWEST_UPRIGHT: Final = 4  # vertebrae, to say which way they stand
 _SURE, _UNSURE = 0.9, 0.6  # of a bone that is no vertebra, and of a small piece of one
 _FEW_VOXELS: Final = 300
-_LEFT_MM: Final = 20.0  # of the spine, where a liver has no business to be
 
 Refusal = tuple[str, str, str]
 """Code, what was found and what is expected, where no spine is to be labelled."""
@@ -54,8 +58,8 @@ class CtSkeleton:
     structures : tuple of Outlined
     unclear : tuple of str
         Ids of vertebrae whose discs were not seen.
-    liver_left : bool
-        Whether the liver lies on the left.
+    exchanged : str
+        Which organ lies on the wrong side; empty where none does.
     """
 
     labels: NDArray[np.uint16]
@@ -63,7 +67,7 @@ class CtSkeleton:
     bones: tuple[Bone, ...]
     structures: tuple[Outlined, ...]
     unclear: tuple[str, ...]
-    liver_left: bool
+    exchanged: str
 
 
 def skeleton_of(
@@ -80,16 +84,19 @@ def skeleton_of(
     """
     found = answer_of(values, grid, network)
     if found is None:
-        return ("no-spine-found", "the image holds nothing but air", "HU of a trunk")
+        return ("no-spine-found", "the image holds nothing as large and dense as a body", "HU of a trunk")
     vertebrae = vertebrae_of(found, settings)
-    refusal = _refused(vertebrae, found, settings)
+    refusal = _no_spine(vertebrae, found, settings)
+    if refusal is None and vertebrae.count:
+        refusal = _turned(vertebrae, found, values, grid, network, settings)
     if refusal is not None:
         return refusal
     places = voxels_of_each(vertebrae.whole)
     cut = tuple(_is_cut(where, found) for where in places)
     ribs = ribs_of(found, vertebrae, cut, settings)
     middle = midline(found, vertebrae)
-    pelvis = float(vertebrae.centres[-1, 0]) - settings.pelvis_reach_mm / float(found.lattice.spacing[0])
+    reach = settings.pelvis_reach_mm / float(found.lattice.spacing[0])
+    pelvis = float(vertebrae.centres[-1, 0]) - reach if vertebrae.count else -np.inf
     others = bones_of(found, middle, settings.sacrum_height_mm, pelvis)
     organs = organs_of(found, middle)
     labels = vertebrae.whole.astype(np.uint16)
@@ -98,25 +105,36 @@ def skeleton_of(
     structures = _write_structures(labels, organs, found)
     fine, onto = on_grid(labels, found, vertebrae, values, grid, settings.bone_hu, BODY)
     unclear = tuple(f"V{n}" for n, clear in enumerate(vertebrae.clear, start=1) if not clear)
-    return CtSkeleton(fine, onto, tuple(bones), structures, unclear, _liver_is_left(organs, middle, found))
+    exchanged = sides_are_exchanged(organs, middle, found)
+    return CtSkeleton(fine, onto, tuple(bones), structures, unclear, exchanged)
 
 
-def _refused(vertebrae: CtVertebrae, found: CtAnswer, settings: CtSettings) -> Refusal | None:
+def _no_spine(vertebrae: CtVertebrae, found: CtAnswer, settings: CtSettings) -> Refusal | None:
+    if vertebrae.count == 0 and shows_a_pelvis(found):
+        return None
     if vertebrae.count == 0 or float(found.vertebra[vertebrae.bodies].mean()) < settings.credible_probability:
         return ("no-spine-found", "no row of vertebral bodies was found", "a spine")
-    below, behind = spinous_offset_mm(vertebrae, found)
-    if not behind >= settings.spinous_behind_mm:
-        return (
-            "faces-backwards",
-            "the vertebral arches do not lie behind the bodies",
-            "an image as its header places it",
-        )
-    if vertebrae.count >= _FEWEST_UPRIGHT and below < -settings.spinous_above_mm:
-        return (
-            "upside-down",
-            "the spinous processes rise above their bodies",
-            "an image as its header places it",
-        )
+    return None
+
+
+def _turned(
+    vertebrae: CtVertebrae,
+    found: CtAnswer,
+    values: NDArray[np.generic],
+    grid: Grid,
+    network: Network,
+    settings: CtSettings,
+) -> Refusal | None:
+    """Why the image does not stand as its header says; without arches it is read backwards as well."""
+    expected = "an image as its header places it"
+    if not arches_are_behind(vertebrae, found, settings):
+        backwards = np.flip(values, int(np.abs(grid.direction[1]).argmax()))
+        other = answer_of(backwards, grid, network)
+        if other is not None and arches_are_behind(vertebrae_of(other, settings), other, settings):
+            return ("faces-backwards", "front and back are exchanged", expected)
+        return ("no-spine-found", "no vertebral arches were found behind the bodies", "whole vertebrae")
+    if is_upside_down(vertebrae, found, settings):
+        return ("upside-down", "head and feet are exchanged", expected)
     return None
 
 
@@ -206,14 +224,6 @@ def _is_cut(where: NDArray[np.intp], found: CtAnswer) -> bool:
             there[:, axis] += step
             if ((there < 0) | (there > last)).any() or not found.inside[tuple(there.T)].all():
                 return True
-    return False
-
-
-def _liver_is_left(organs: list[Found], middle: FloatArray, found: CtAnswer) -> bool:
-    for item in organs:
-        if item.name == "liver":
-            away = (item.where[:, 2] - middle[item.where[:, 0]]).mean() * found.lattice.spacing[2]
-            return bool(away > _LEFT_MM)
     return False
 
 

@@ -39,13 +39,15 @@ class CtRibs:
 
 
 def ribs_of(found: CtAnswer, vertebrae: CtVertebrae, cut: tuple[bool, ...], settings: CtSettings) -> CtRibs:
-    """Ribs, and the vertebrae that they join.
+    """Ribs, and the vertebrae that they join; none where there is no vertebra.
 
     Parameters
     ----------
     cut : tuple of bool
         Per vertebra, whether the field of view cuts it.
     """
+    if vertebrae.count == 0:
+        return CtRibs(np.zeros(found.lattice.shape, np.int32), (), ())
     parts = instances(found)
     middle = midline(found, vertebrae)
     sides = []
@@ -76,8 +78,10 @@ def instances(found: CtAnswer) -> NDArray[np.int32]:
 
 
 def midline(found: CtAnswer, vertebrae: CtVertebrae) -> FloatArray:
-    """Left-right index of the spine at each row of the lattice."""
+    """Left-right index of the spine at each row of the lattice; without vertebrae that of the sacrum."""
     rows = np.arange(found.lattice.shape[0])
+    if vertebrae.count == 0:
+        return np.full(len(rows), np.argwhere(found.of("sacrum"))[:, 2].mean())
     return np.asarray(np.interp(rows, vertebrae.centres[:, 0], vertebrae.centres[:, 2]))
 
 

@@ -22,6 +22,7 @@ class CtSettings:
     sacrum_height_mm: float
     pelvis_reach_mm: float
     spinous_behind_mm: float
+    arch_share_min: float
     spinous_above_mm: float
     bone_hu: float
 
