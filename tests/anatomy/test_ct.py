@@ -286,3 +286,14 @@ def test_what_is_body_and_nothing_else_has_a_label_of_its_own():
     (body,) = anatomy.called("body outline")
     assert anatomy.labels[80, 10, 10] == body.label
     assert (anatomy.labels > 0).all()
+
+
+def test_two_endplates_with_a_disc_too_thin_to_be_seen_are_a_border():
+    bright = spine(tops=(4, 16, 28, 40, 52, 64), ribs=("lr", "lr", "lr", "", "", ""))
+    bright.box("vertebra body", (4, 30, 35), (75, 45, 55), hu=150.0)  # marrow, bodies not told apart
+    bright.core[:] = False
+    bright.to_centre[:, :, 30:45, 35:55] = 0.0
+    for top in (16, 28, 40, 52, 64):
+        bright.hu[top - 1 : top + 1, 30:45, 35:55] = 420.0
+    middles = [canonical().indices(np.array(b.centroid_mm))[0] for b in bright.anatomy().vertebrae]
+    assert np.allclose(middles, [9.5, 21.5, 33.5, 45.5, 57.5, 69.5], atol=1.5)
