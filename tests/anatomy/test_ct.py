@@ -113,6 +113,15 @@ def test_a_raised_arm_is_no_femur():
     assert thigh.anatomy().called("femur left")
 
 
+def test_a_jaw_is_no_hip_bone():
+    neck = spine(tops=(40, 55, 70, 85))
+    neck.box("hip bone", (30, 10, 48), (70, 30, 80), hu=400)
+    assert not neck.anatomy().called("hip bone left")
+    crest = spine(tops=(40, 55, 70, 85))
+    crest.box("hip bone", (75, 10, 48), (110, 30, 80), hu=400)
+    assert crest.anatomy().called("hip bone left")
+
+
 def test_organs_on_the_wrong_side_are_named():
     liver = spine()
     liver.box("liver", (60, 2, 50), (100, 25, 88), hu=60)
@@ -158,6 +167,13 @@ def test_a_volume_that_faces_backwards_is_refused():
     assert codes(anatomy) == ["faces-backwards"]
     assert anatomy.bones == ()
     assert codes(forward.mirrored(1).anatomy()) == ["no-spine-found"]  # arches in front, whichever way
+
+
+def test_few_arches_are_enough_where_the_image_read_backwards_has_none():
+    forward = spine()
+    network = forward.network
+    network.session.then = forward.mirrored(1).without("vertebra posterior").network.session.logits
+    assert segment_ct(mr_volume(forward.hu, canonical(), Modality.CT), network).vertebrae
 
 
 def test_bodies_without_arches_are_no_spine():

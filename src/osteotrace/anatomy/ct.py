@@ -16,6 +16,7 @@ from osteotrace.anatomy.ct_outline import on_grid
 from osteotrace.anatomy.ct_ribs import CtRibs, midline, ribs_of
 from osteotrace.anatomy.ct_settings import CtSettings
 from osteotrace.anatomy.ct_stands import (
+    arch_share,
     arches_are_behind,
     is_upside_down,
     shows_a_pelvis,
@@ -39,6 +40,7 @@ SEARCHED: Final = frozenset(
 )
 _SURE, _UNSURE = 0.9, 0.6  # of a bone that is no vertebra, and of a small piece of one
 _FEW_VOXELS: Final = 300
+_CLEARLY: Final = 1.5  # so many times more arches in the image that is read backwards
 
 Refusal = tuple[str, str, str]
 """Code, what was found and what is expected, where no spine is to be labelled."""
@@ -95,9 +97,8 @@ def skeleton_of(
     cut = tuple(_is_cut(where, found) for where in places)
     ribs = ribs_of(found, vertebrae, cut, settings)
     middle = midline(found, vertebrae)
-    reach = settings.pelvis_reach_mm / float(found.lattice.spacing[0])
-    pelvis = float(vertebrae.centres[-1, 0]) - reach if vertebrae.count else -np.inf
-    others = bones_of(found, middle, settings.sacrum_height_mm, pelvis)
+    lowest = float(vertebrae.centres[-1, 0]) if vertebrae.count else np.inf
+    others = bones_of(found, middle, lowest, settings)
     organs = organs_of(found, middle)
     labels = vertebrae.whole.astype(np.uint16)
     bones = list(_vertebrae(vertebrae, places, ribs, found, cut, settings.unclear_factor))
@@ -125,13 +126,17 @@ def _turned(
     network: Network,
     settings: CtSettings,
 ) -> Refusal | None:
-    """Why the image does not stand as its header says; without arches it is read backwards as well."""
+    """Why the image does not stand as its header says; with few arches it is read backwards as well."""
     expected = "an image as its header places it"
-    if not arches_are_behind(vertebrae, found, settings):
-        backwards = np.flip(values, int(np.abs(grid.direction[1]).argmax()))
-        other = answer_of(backwards, grid, network)
-        if other is not None and arches_are_behind(vertebrae_of(other, settings), other, settings):
+    if arch_share(found) < settings.arch_share_usual:
+        other = answer_of(np.flip(values, int(np.abs(grid.direction[1]).argmax())), grid, network)
+        if (
+            other is not None
+            and arch_share(other) > _CLEARLY * arch_share(found)
+            and arches_are_behind(vertebrae_of(other, settings), other, settings)
+        ):
             return ("faces-backwards", "front and back are exchanged", expected)
+    if not arches_are_behind(vertebrae, found, settings):
         return ("no-spine-found", "no vertebral arches were found behind the bodies", "whole vertebrae")
     if is_upside_down(vertebrae, found, settings):
         return ("upside-down", "head and feet are exchanged", expected)
