@@ -114,6 +114,23 @@ class Drawn:
         logits[count + 2 :] = self.to_centre / 10.0
         return Network(Session(logits), CHANNELS, "0" * 12)
 
+    def mirrored(self, axis):
+        """What the network sees of the image mirrored along an axis; one that takes no notice of sides."""
+        out = Drawn(self.shape)
+        for name in ("classes", "core", "axis", "hu"):
+            setattr(out, name, np.flip(getattr(self, name), axis))
+        out.to_centre = np.flip(self.to_centre, axis + 1).copy()
+        out.to_centre[axis] *= -1
+        return out
+
+    def without(self, name):
+        """What the network sees where it fails to see a class."""
+        out = Drawn(self.shape)
+        for other in ("core", "axis", "hu", "to_centre"):
+            setattr(out, other, getattr(self, other))
+        out.classes = np.where(self.classes == CLASSES.index(name), 0, self.classes)
+        return out
+
     def anatomy(self, grid=None):
         """What is made of it."""
         volume = mr_volume(self.hu, grid or canonical(self.shape), Modality.CT)
@@ -121,20 +138,27 @@ class Drawn:
 
 
 class Session:
-    """Gives the logits that were drawn, padded to what is asked."""
+    """Gives the logits that were drawn, padded to what is asked; then those of the next drawing, if any."""
 
-    def __init__(self, logits):
+    def __init__(self, logits, then=None):
         self.logits = logits
+        self.then = then
 
     def run(self, names, feeds):
+        answer = self._answer(feeds)
+        if self.then is not None:
+            self.logits = self.then
+        return answer
+
+    def _answer(self, feeds):
         shape = feeds["image"].shape[2:]
         pads = [(0, 0)] + [(0, n - m) for n, m in zip(shape, self.logits.shape[1:], strict=True)]
         return [np.pad(self.logits, pads, constant_values=-8.0)[None]]
 
 
-def spine(ribs=("lr", "lr", "", ""), tops=TOPS, **options):
-    """Four vertebrae, two with ribs."""
+def spine(ribs=("lr", "lr", "", ""), tops=TOPS, below=0, **options):
+    """Four vertebrae, two with ribs; their spinous processes hang down `below` rows further."""
     drawn = Drawn(**options)
     for top, sides in zip(tops, ribs, strict=True):
-        drawn.vertebra(top, sides)
+        drawn.vertebra(top, sides, below=below)
     return drawn

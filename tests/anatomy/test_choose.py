@@ -48,6 +48,14 @@ def test_sagittal_slices_come_before_others():
     assert chosen(images(exam)) == (["sag"], {"axial": "E1-S2 shows this part already"})
 
 
+def test_of_two_cts_of_the_same_part_the_thin_slices_are_read():
+    thick, thin = axial(-500, 200, "1.1", 5.0), axial(-480, 180, "1.1", 1.25)
+    whole = axial(-900, 200, "1.1", 5.0)
+    exam = [series("thick", thick), series("thin", thin)]
+    assert chosen(images(exam)) == (["thin"], {"thick": "E1-S2 shows this part already"})
+    assert chosen(images([series("whole", whole), series("thin", thin)]))[0] == ["whole"]
+
+
 def test_frames_and_exams_are_read_apart():
     first = [series("a", LUMBAR, mr_facts()), series("b", sagittal(-300, 0, "1.5"), mr_facts())]
     second = [series("ct", axial(-300, 0, "1.1"))]

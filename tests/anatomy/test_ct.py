@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from anatomy.ct_cases import CLASSES, SHAPE, TOPS, Drawn, canonical, spine
 from anatomy.fake_network import mr_volume
-from osteotrace.anatomy import ct_answer, ct_outline, ct_row
+from osteotrace.anatomy import ct_answer, ct_body, ct_outline, ct_row
 from osteotrace.anatomy.ct_segment import segment_ct
 from osteotrace.model.values import Modality
 from osteotrace.space import Grid
@@ -27,7 +27,8 @@ def test_vertebrae_are_instances_with_body_and_posterior_part():
         assert not bone.touches_edge
         assert bone.size_mm.height_mm == pytest.approx(22.0, abs=2.0)
         assert bone.orientation.upper_endplate[2] > 0.98
-    assert anatomy.labels[TOPS[0] + 12, 37, 45] == 0
+    (body,) = anatomy.called("body outline")
+    assert anatomy.labels[TOPS[0] + 12, 37, 45] == body.label
 
 
 def test_ribs_join_the_vertebra_that_they_reach():
@@ -112,10 +113,25 @@ def test_a_raised_arm_is_no_femur():
     assert thigh.anatomy().called("femur left")
 
 
-def test_a_liver_on_the_left_is_named():
-    drawn = spine()
-    drawn.box("liver", (60, 2, 50), (100, 25, 88), hu=60)
-    assert codes(drawn.anatomy()) == ["liver-on-the-left"]
+def test_a_jaw_is_no_hip_bone():
+    neck = spine(tops=(40, 55, 70, 85))
+    neck.box("hip bone", (30, 10, 48), (70, 30, 80), hu=400)
+    assert not neck.anatomy().called("hip bone left")
+    crest = spine(tops=(40, 55, 70, 85))
+    crest.box("hip bone", (75, 10, 48), (110, 30, 80), hu=400)
+    assert crest.anatomy().called("hip bone left")
+
+
+def test_organs_on_the_wrong_side_are_named():
+    liver = spine()
+    liver.box("liver", (60, 2, 50), (100, 25, 88), hu=60)
+    assert codes(liver.anatomy()) == ["sides-exchanged"]
+    assert codes(liver.mirrored(2).anatomy()) == []
+    heart = spine()
+    heart.box("heart", (10, 4, 15), (50, 28, 48), hu=40)
+    assert codes(heart.anatomy()) == ["sides-exchanged"]
+    assert "heart lies on the right" in heart.anatomy().problems[0].found
+    assert codes(heart.mirrored(2).anatomy()) == []
 
 
 def test_one_vertebra_is_no_spine():
@@ -123,29 +139,60 @@ def test_one_vertebra_is_no_spine():
     assert codes(Drawn().anatomy()) == ["no-spine-found"]
 
 
+def test_a_pelvis_without_a_row_of_vertebrae_has_its_bones():
+    drawn = Drawn().vertebra(2).sacrum(20, 40)
+    drawn.box("hip bone", (25, 20, 8), (75, 34, 28), hu=300)
+    drawn.box("hip bone", (25, 20, 62), (75, 34, 82), hu=300)
+    drawn.box("spinal canal", (0, 45, 40), (50, 51, 50), hu=40)
+    anatomy = drawn.anatomy()
+    assert codes(anatomy) == ["no-row-of-vertebrae"]
+    assert {b.name for b in anatomy.bones} == {"sacrum", "hip bone left", "hip bone right"}
+    assert codes(drawn.mirrored(0).anatomy()) == ["no-spine-found"]
+    assert codes(drawn.mirrored(1).anatomy()) == ["no-spine-found"]
+
+
 def test_air_and_missing_numbers_hold_no_spine():
     empty = mr_volume(np.full(SHAPE, -1000.0, np.float32), canonical(), Modality.CT)
-    assert "nothing but air" in segment_ct(empty, Drawn().network).problems[0].found
+    assert "nothing as large and dense" in segment_ct(empty, Drawn().network).problems[0].found
     broken = mr_volume(np.full(SHAPE, np.nan, np.float32), canonical(), Modality.CT)
     assert "without a number" in segment_ct(broken, Drawn().network).problems[0].found
 
 
 def test_a_volume_that_faces_backwards_is_refused():
-    drawn = spine()
-    for name in ("classes", "core", "hu"):
-        setattr(drawn, name, getattr(drawn, name)[:, ::-1])
-    drawn.to_centre = drawn.to_centre[:, :, ::-1] * np.array([1, -1, 1])[:, None, None, None]
-    anatomy = drawn.anatomy()
+    forward = spine()
+    backward = forward.mirrored(1).without("vertebra posterior")
+    network = backward.network
+    network.session.then = forward.network.session.logits
+    anatomy = segment_ct(mr_volume(backward.hu, canonical(), Modality.CT), network)
     assert codes(anatomy) == ["faces-backwards"]
     assert anatomy.bones == ()
+    assert codes(forward.mirrored(1).anatomy()) == ["no-spine-found"]  # arches in front, whichever way
+
+
+def test_few_arches_are_enough_where_the_image_read_backwards_has_none():
+    forward = spine()
+    network = forward.network
+    network.session.then = forward.mirrored(1).without("vertebra posterior").network.session.logits
+    assert segment_ct(mr_volume(forward.hu, canonical(), Modality.CT), network).vertebrae
+
+
+def test_bodies_without_arches_are_no_spine():
+    anatomy = spine().without("vertebra posterior").anatomy()
+    assert codes(anatomy) == ["no-spine-found"]
+    assert "arches" in anatomy.problems[0].found
 
 
 def test_a_volume_upside_down_is_refused():
-    drawn = spine()
-    for name in ("classes", "core", "hu"):
-        setattr(drawn, name, getattr(drawn, name)[::-1])
-    drawn.to_centre = drawn.to_centre[:, ::-1] * np.array([-1, 1, 1])[:, None, None, None]
-    assert codes(drawn.anatomy()) == ["upside-down"]
+    assert codes(spine().mirrored(0).anatomy()) == ["upside-down"]
+
+
+def test_organs_in_the_order_from_feet_to_head_are_refused():
+    drawn = spine(below=-5)  # spinous processes that tell nothing
+    drawn.box("liver", (5, 2, 2), (45, 28, 45), hu=60)
+    drawn.box("kidney", (40, 30, 8), (62, 50, 30), hu=40)
+    drawn.box("hip bone", (75, 20, 5), (105, 40, 60), hu=300)
+    assert "upside-down" not in codes(drawn.anatomy())
+    assert codes(drawn.mirrored(0).anatomy()) == ["upside-down"]
 
 
 def test_bone_draws_the_border_between_the_voxels_of_the_network():
@@ -162,8 +209,9 @@ def test_bone_draws_the_border_between_the_voxels_of_the_network():
     volume = mr_volume(hu, fine, Modality.CT)
     anatomy = segment_ct(volume, drawn.network)
     assert anatomy.grid.shape == hu.shape
-    assert anatomy.labels[below - 2 : below + 1, 75, 80].tolist() == [2, 0, 0]
-    assert anatomy.labels[below - 2 : below + 2, 75, 100].tolist() == [2, 2, 0, 0]
+    rest = anatomy.called("body outline")[0].label
+    assert anatomy.labels[below - 2 : below + 1, 75, 80].tolist() == [2, rest, rest]
+    assert anatomy.labels[below - 2 : below + 2, 75, 100].tolist() == [2, 2, rest, rest]
 
 
 def test_labels_of_a_large_volume_are_written_on_a_coarser_lattice():
@@ -211,9 +259,57 @@ def test_a_stub_at_the_end_is_no_vertebra():
     assert ct_row.borders([], 9) == []
 
 
-@given(st.integers(1, 1200), st.integers(20, 260), st.integers(20, 260))
-def test_tiles_keep_every_row_once(rows, j, k):
-    made = ct_answer.tiles((rows, j, k))
+@given(st.integers(1, 1200), st.integers(1, 9))
+def test_pieces_of_a_body_keep_every_row_once(rows, count):
+    made = ct_answer.split(rows, count)
     kept = [row for *_, low, high in made for row in range(low, high)]
     assert kept == list(range(rows))
+    assert len(made) <= count
     assert all(0 <= start <= low < high <= stop <= rows for start, stop, low, high in made)
+
+
+def test_tiles_are_small_enough_and_hold_the_patient(monkeypatch):
+    monkeypatch.setattr(ct_answer, "_MOST_VOXELS", 520_000)
+    patient = np.zeros((100, 40, 50), bool)
+    patient[:60, 10:30, 5:45] = True  # a trunk
+    patient[60:, 18:24, 20:30] = True  # and a leg
+    made = ct_answer.tiles(patient, (200, 80, 100))
+    assert [kept[0] for _, kept in made] == [slice(a[0].start, a[0].stop) for _, a in made]
+    assert made[0][0][2] != made[-1][0][2]  # a leg needs less than a trunk
+    seen = np.zeros((200, 80, 100), int)
+    for box, kept in made:
+        assert np.prod([s.stop - s.start for s in box]) <= 520_000
+        seen[kept] += 1
+    assert seen.max() == 1
+    assert seen[np.kron(patient, np.ones((2, 2, 2), bool))].all()
+
+
+def test_the_body_outline_has_neither_table_nor_hole_nor_noise():
+    drawn = Drawn()
+    drawn.hu[:] = -1000.0
+    drawn.hu[:, 10:50, 20:70] = 30.0
+    drawn.hu[20:60, 20:35, 30:45] = -850.0  # a lung
+    drawn.hu[:, 53:56, 5:85] = 100.0  # a table
+    drawn.hu[50, 2:4, 2:4] = 200.0  # a cable
+    body = ct_body.outline(ct_body.patient_in(drawn.hu, canonical(), canonical()), drawn.hu)
+    expected = np.zeros(drawn.shape, bool)
+    expected[:, 10:50, 20:70] = True
+    assert (body == expected).all()
+
+
+def test_what_is_body_and_nothing_else_has_a_label_of_its_own():
+    anatomy = spine().anatomy()
+    (body,) = anatomy.called("body outline")
+    assert anatomy.labels[80, 10, 10] == body.label
+    assert (anatomy.labels > 0).all()
+
+
+def test_two_endplates_with_a_disc_too_thin_to_be_seen_are_a_border():
+    bright = spine(tops=(4, 16, 28, 40, 52, 64), ribs=("lr", "lr", "lr", "", "", ""))
+    bright.box("vertebra body", (4, 30, 35), (75, 45, 55), hu=150.0)  # marrow, bodies not told apart
+    bright.core[:] = False
+    bright.to_centre[:, :, 30:45, 35:55] = 0.0
+    for top in (16, 28, 40, 52, 64):
+        bright.hu[top - 1 : top + 1, 30:45, 35:55] = 420.0
+    middles = [canonical().indices(np.array(b.centroid_mm))[0] for b in bright.anatomy().vertebrae]
+    assert np.allclose(middles, [9.5, 21.5, 33.5, 45.5, 57.5, 69.5], atol=1.5)

@@ -8,7 +8,7 @@ import pytest
 from mr_vertebrae import volume_of
 from osteotrace.anatomy import segment
 from osteotrace.model.values import Modality
-from osteotrace.space import Grid, read_nifti
+from osteotrace.space import Grid, NiftiImage, read_nifti
 
 LUMBAR = "nifti/mr_lumbar_fastcleverseg/VB3/VB3_04_mr.nii.gz"
 
@@ -42,3 +42,24 @@ def test_a_spine_turned_upside_down_is_not_labelled(osteotrace_data: Path):
     anatomy = segment(volume_of(down, "lumbar"))
     assert not anatomy.bones
     assert [p.code for p in anatomy.problems] == ["upside-down"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("towards", "code"), [(0, "sides-exchanged"), (1, "faces-backwards"), (2, "upside-down")]
+)
+def test_a_real_ct_that_is_mirrored_is_named(osteotrace_data: Path, towards, code):
+    image = read_nifti(osteotrace_data / "nifti/totalsegmentator_example/example_ct.nii.gz", "ct")
+    axis = int(np.abs(image.grid.direction[towards]).argmax())
+    mirrored = type(image)(np.ascontiguousarray(np.flip(image.values, axis)), image.grid)
+    anatomy = segment(volume_of(mirrored, "ct", Modality.CT))
+    assert [p.code for p in anatomy.problems] == [code]
+    assert bool(anatomy.bones) == (code == "sides-exchanged")
+
+
+def test_in_noise_and_in_three_slices_no_ct_has_a_spine():
+    grid = Grid((80, 80, 60), np.diag([4.0, 4.0, 4.0, 1.0]), "1")
+    noise = np.random.default_rng(0).normal(0.0, 300.0, grid.shape).astype(np.float32)
+    thin = NiftiImage(noise[:, :, :3], grid.crop((0, 0, 0), (80, 80, 3)))
+    for image, code in ((NiftiImage(noise, grid), "no-spine-found"), (thin, "too-few-slices")):
+        assert [p.code for p in segment(volume_of(image, "ct", Modality.CT)).problems] == [code]

@@ -18,6 +18,7 @@ from osteotrace.model.values import Modality, Quantity
 
 _READ: Final = (Modality.CT, Modality.MR)
 _WEIGHTINGS: Final = ("T1W", "T2W", "PD", "STIR")  # the most like what the network was taught first
+_FINE_MM: Final = 2.0  # slices of a CT that are thinner show its reader no more
 _UNLIKE: Final = frozenset({"fat", "opposed phase"})  # parts of a Dixon acquisition
 
 
@@ -34,7 +35,8 @@ def choose(images: PatientImages, criteria: Criteria, wanted: Collection[str] = 
 
     Of the volumes of one exam in one frame of reference, the best suited one is read, and each further one
     that shows enough of the body above or below those that are read already: so both stations of a spine are
-    read, and a whole spine is read once and not in every contrast.
+    read, and a whole spine is read once and not in every contrast. Of two CTs of the same part the one with
+    thin slices is read.
 
     Parameters
     ----------
@@ -49,7 +51,8 @@ def choose(images: PatientImages, criteria: Criteria, wanted: Collection[str] = 
     for exam in images.timeline.exams:
         for group in _groups(exam, images):
             chosen: list[Volume] = []
-            for volume in sorted(group, key=lambda v: _suitability(v, wanted, settings)):
+            enough = (1.0 - least) * max(_height(volume) for volume in group)
+            for volume in sorted(group, key=lambda v: _suitability(v, wanted, settings, enough)):
                 reason = _unsuited(volume) or _covered(volume, chosen, codes, least)
                 if reason and volume.series.id not in wanted:
                     left.append(NotRead(volume.series.id, reason))
@@ -90,15 +93,17 @@ def _unsuited(volume: Volume) -> str:
 
 
 def _suitability(
-    volume: Volume, wanted: Collection[str], settings: MrSettings
-) -> tuple[bool, bool, int, float, float, str]:
-    """Sorts the best suited first."""
-    bottom, top = _heights(volume)
+    volume: Volume, wanted: Collection[str], settings: MrSettings, enough_mm: float
+) -> tuple[bool, bool, int, bool, float, float, float, str]:
+    """Sorts the best suited first; of CTs that are tall enough the one with the thinnest slices."""
+    is_ct = volume.series.modality is Modality.CT
     return (
         volume.series.id not in wanted,
         volume.series.modality is Modality.MR and not slices_are_sagittal(volume.grid, settings),
         _contrast(volume),
-        bottom - top,
+        is_ct and _height(volume) < enough_mm,
+        max(_FINE_MM, float(np.abs(volume.grid.affine[2, :3]).max())) if is_ct else 0.0,
+        -_height(volume),
         float(np.prod(volume.grid.spacing)),
         volume.series.id,
     )
@@ -118,6 +123,11 @@ def _heights(volume: Volume) -> tuple[float, float]:
     """Lower and upper end of the field of view along the body, mm."""
     z = volume.grid.corners[:, 2]
     return float(z.min()), float(z.max())
+
+
+def _height(volume: Volume) -> float:
+    bottom, top = _heights(volume)
+    return top - bottom
 
 
 def _covered(volume: Volume, chosen: Sequence[Volume], codes: dict[str, str], least: float) -> str:

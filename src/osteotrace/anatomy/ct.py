@@ -7,7 +7,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from osteotrace.anatomy import body_shape
 from osteotrace.anatomy.adapters.instances import centre, top_centre
@@ -16,15 +15,22 @@ from osteotrace.anatomy.ct_bones import Found, bones_of, organs_of
 from osteotrace.anatomy.ct_outline import on_grid
 from osteotrace.anatomy.ct_ribs import CtRibs, midline, ribs_of
 from osteotrace.anatomy.ct_settings import CtSettings
-from osteotrace.anatomy.ct_vertebrae import CtVertebrae, spinous_offset_mm, vertebrae_of
+from osteotrace.anatomy.ct_stands import (
+    arch_share,
+    arches_are_behind,
+    is_upside_down,
+    shows_a_pelvis,
+    sides_are_exchanged,
+)
+from osteotrace.anatomy.ct_vertebrae import CtVertebrae, vertebrae_of, voxels_of_each
 from osteotrace.anatomy.network import Network
 from osteotrace.model.anatomy import Bone, Outlined, Vector
 from osteotrace.space import FloatArray, Grid
 
-DISC, CANAL = 201, 202  # labels of the structures; bones count from 1
-FIRST_ORGAN = 203
+DISC, CANAL, BODY = 201, 202, 203  # labels of the structures; bones count from 1
+FIRST_ORGAN = 204
 SEARCHED: Final = frozenset(
-    {"vertebra", "sacrum", "sternum", "skull", "intervertebral disc", "spinal canal"}
+    {"vertebra", "sacrum", "sternum", "skull", "intervertebral disc", "spinal canal", "body outline"}
     | {"heart", "liver", "urinary bladder", "aorta", "superior vena cava", "inferior vena cava"}
     | {
         f"{name} {side}"
@@ -32,10 +38,9 @@ SEARCHED: Final = frozenset(
         for side in ("left", "right")
     }
 )
-_FEWEST_UPRIGHT: Final = 4  # vertebrae, to say which way they stand
 _SURE, _UNSURE = 0.9, 0.6  # of a bone that is no vertebra, and of a small piece of one
 _FEW_VOXELS: Final = 300
-_LEFT_MM: Final = 20.0  # of the spine, where a liver has no business to be
+_CLEARLY: Final = 1.5  # so many times more arches in the image that is read backwards
 
 Refusal = tuple[str, str, str]
 """Code, what was found and what is expected, where no spine is to be labelled."""
@@ -55,8 +60,8 @@ class CtSkeleton:
     structures : tuple of Outlined
     unclear : tuple of str
         Ids of vertebrae whose discs were not seen.
-    liver_left : bool
-        Whether the liver lies on the left.
+    exchanged : str
+        Which organ lies on the wrong side; empty where none does.
     """
 
     labels: NDArray[np.uint16]
@@ -64,7 +69,7 @@ class CtSkeleton:
     bones: tuple[Bone, ...]
     structures: tuple[Outlined, ...]
     unclear: tuple[str, ...]
-    liver_left: bool
+    exchanged: str
 
 
 def skeleton_of(
@@ -81,58 +86,79 @@ def skeleton_of(
     """
     found = answer_of(values, grid, network)
     if found is None:
-        return ("no-spine-found", "the image holds nothing but air", "HU of a trunk")
+        return ("no-spine-found", "the image holds nothing as large and dense as a body", "HU of a trunk")
     vertebrae = vertebrae_of(found, settings)
-    refusal = _refused(vertebrae, found, settings)
+    refusal = _no_spine(vertebrae, found, settings)
+    if refusal is None and vertebrae.count:
+        refusal = _turned(vertebrae, found, values, grid, network, settings)
     if refusal is not None:
         return refusal
-    cut = tuple(_is_cut(vertebrae.whole == n, found) for n in range(1, vertebrae.count + 1))
+    places = voxels_of_each(vertebrae.whole)
+    cut = tuple(_is_cut(where, found) for where in places)
     ribs = ribs_of(found, vertebrae, cut, settings)
     middle = midline(found, vertebrae)
-    pelvis = float(vertebrae.centres[-1, 0]) - settings.pelvis_reach_mm / float(found.lattice.spacing[0])
-    others = bones_of(found, middle, settings.sacrum_height_mm, pelvis)
+    lowest = float(vertebrae.centres[-1, 0]) if vertebrae.count else np.inf
+    others = bones_of(found, middle, lowest, settings)
     organs = organs_of(found, middle)
     labels = vertebrae.whole.astype(np.uint16)
-    bones = list(_vertebrae(vertebrae, ribs, found, cut, settings.unclear_factor))
+    bones = list(_vertebrae(vertebrae, places, ribs, found, cut, settings.unclear_factor))
     bones += _write_bones(labels, others, ribs, found)
     structures = _write_structures(labels, organs, found)
-    fine, onto = on_grid(labels, found, vertebrae, values, grid, settings.bone_hu)
+    fine, onto = on_grid(labels, found, vertebrae, values, grid, settings.bone_hu, BODY)
     unclear = tuple(f"V{n}" for n, clear in enumerate(vertebrae.clear, start=1) if not clear)
-    return CtSkeleton(fine, onto, tuple(bones), structures, unclear, _liver_is_left(organs, middle, found))
+    exchanged = sides_are_exchanged(organs, middle, found)
+    return CtSkeleton(fine, onto, tuple(bones), structures, unclear, exchanged)
 
 
-def _refused(vertebrae: CtVertebrae, found: CtAnswer, settings: CtSettings) -> Refusal | None:
+def _no_spine(vertebrae: CtVertebrae, found: CtAnswer, settings: CtSettings) -> Refusal | None:
+    if vertebrae.count == 0 and shows_a_pelvis(found):
+        return None
     if vertebrae.count == 0 or float(found.vertebra[vertebrae.bodies].mean()) < settings.credible_probability:
         return ("no-spine-found", "no row of vertebral bodies was found", "a spine")
-    below, behind = spinous_offset_mm(vertebrae, found)
-    if not behind >= settings.spinous_behind_mm:
-        return (
-            "faces-backwards",
-            "the vertebral arches do not lie behind the bodies",
-            "an image as its header places it",
-        )
-    if vertebrae.count >= _FEWEST_UPRIGHT and below < -settings.spinous_above_mm:
-        return (
-            "upside-down",
-            "the spinous processes rise above their bodies",
-            "an image as its header places it",
-        )
+    return None
+
+
+def _turned(
+    vertebrae: CtVertebrae,
+    found: CtAnswer,
+    values: NDArray[np.generic],
+    grid: Grid,
+    network: Network,
+    settings: CtSettings,
+) -> Refusal | None:
+    """Why the image does not stand as its header says; with few arches it is read backwards as well."""
+    expected = "an image as its header places it"
+    if arch_share(found) < settings.arch_share_usual:
+        other = answer_of(np.flip(values, int(np.abs(grid.direction[1]).argmax())), grid, network)
+        if (
+            other is not None
+            and arch_share(other) > _CLEARLY * arch_share(found)
+            and arches_are_behind(vertebrae_of(other, settings), other, settings)
+        ):
+            return ("faces-backwards", "front and back are exchanged", expected)
+    if not arches_are_behind(vertebrae, found, settings):
+        return ("no-spine-found", "no vertebral arches were found behind the bodies", "whole vertebrae")
+    if is_upside_down(vertebrae, found, settings):
+        return ("upside-down", "head and feet are exchanged", expected)
     return None
 
 
 def _vertebrae(
-    vertebrae: CtVertebrae, ribs: CtRibs, found: CtAnswer, cut: tuple[bool, ...], unclear_factor: float
+    vertebrae: CtVertebrae,
+    places: list[NDArray[np.intp]],
+    ribs: CtRibs,
+    found: CtAnswer,
+    cut: tuple[bool, ...],
+    unclear_factor: float,
 ) -> tuple[Bone, ...]:
     lattice = found.lattice
-    boxes = ndimage.find_objects(vertebrae.whole)
     frames = body_shape.frames(lattice.points(vertebrae.centres), lattice)
     out = []
-    for n, (box, frame) in enumerate(zip(boxes, frames, strict=True), start=1):
-        assert box is not None
-        body = (vertebrae.whole[box] == n) & vertebrae.bodies[box]
-        points = lattice.points(np.argwhere(body) + [s.start for s in box])
-        body_cut = _is_cut_at(np.argwhere(body) + [s.start for s in box], found)
-        confidence = float(found.vertebra[box][body].mean())
+    for n, (where, frame) in enumerate(zip(places, frames, strict=True), start=1):
+        body = where[vertebrae.bodies[tuple(where.T)]]
+        points = lattice.points(body)
+        body_cut = _is_cut(body, found)
+        confidence = float(found.vertebra[tuple(body.T)].mean())
         confidence *= 1.0 if vertebrae.clear[n - 1] else unclear_factor
         out.append(
             Bone(
@@ -156,10 +182,8 @@ def _write_bones(
     """Write the other bones where no vertebra is, and describe them."""
     parts = [(item.name, item.name, item.where) for item in others]
     counts = {"left": 0, "right": 0}
-    for n, (side, box) in enumerate(zip(ribs.sides, ndimage.find_objects(ribs.labels), strict=True), start=1):
-        assert box is not None
+    for side, where in zip(ribs.sides, voxels_of_each(ribs.labels), strict=True):
         counts[side] += 1
-        where = np.argwhere(ribs.labels[box] == n) + [s.start for s in box]
         parts.append((f"rib {side}, piece {counts[side]}", f"rib {side}", where))
     out = []
     label = int(labels.max())
@@ -172,32 +196,31 @@ def _write_bones(
         points = found.lattice.points(own)
         place = top_centre(points) if name == "sacrum" else centre(points)
         sure = _SURE if len(own) >= _FEW_VOXELS else _UNSURE
-        out.append(Bone(key, name, label, place, sure, _is_cut_at(own, found)))
+        out.append(Bone(key, name, label, place, sure, _is_cut(own, found)))
     return out
 
 
 def _write_structures(
     labels: NDArray[np.uint16], organs: list[Found], found: CtAnswer
 ) -> tuple[Outlined, ...]:
-    out = []
+    """Write the structures where nothing is yet, the rest of the body last."""
+    whole = tuple(slice(0, n) for n in labels.shape)
     listed = [
-        ("intervertebral disc", DISC, np.argwhere(found.of("intervertebral disc")), True),
-        ("spinal canal", CANAL, np.argwhere(found.of("spinal canal")), True),
-        *((item.name, FIRST_ORGAN + n, item.where, item.coarse) for n, item in enumerate(organs)),
+        ("intervertebral disc", DISC, whole, found.of("intervertebral disc"), True),
+        ("spinal canal", CANAL, whole, found.of("spinal canal"), True),
+        *((item.name, FIRST_ORGAN + n, item.box, item.mask, item.coarse) for n, item in enumerate(organs)),
+        ("body outline", BODY, whole, found.body, False),
     ]
-    for name, label, where, coarse in listed:
-        own = where[labels[tuple(where.T)] == 0]
-        if len(own):
-            labels[tuple(own.T)] = label
+    out = []
+    for name, label, box, mask, coarse in listed:
+        own = mask & (labels[box] == 0)
+        if own.any():
+            labels[box][own] = label
             out.append(Outlined(name, label, coarse=coarse))
     return tuple(out)
 
 
-def _is_cut(mask: NDArray[np.bool_], found: CtAnswer) -> bool:
-    return _is_cut_at(np.argwhere(mask), found)
-
-
-def _is_cut_at(where: NDArray[np.intp], found: CtAnswer) -> bool:
+def _is_cut(where: NDArray[np.intp], found: CtAnswer) -> bool:
     """Whether voxels lie beside the end of the volume."""
     last = np.array(found.inside.shape) - 1
     for axis in range(3):
@@ -206,14 +229,6 @@ def _is_cut_at(where: NDArray[np.intp], found: CtAnswer) -> bool:
             there[:, axis] += step
             if ((there < 0) | (there > last)).any() or not found.inside[tuple(there.T)].all():
                 return True
-    return False
-
-
-def _liver_is_left(organs: list[Found], middle: FloatArray, found: CtAnswer) -> bool:
-    for item in organs:
-        if item.name == "liver":
-            away = (item.where[:, 2] - middle[item.where[:, 0]]).mean() * found.lattice.spacing[2]
-            return bool(away > _LEFT_MM)
     return False
 
 

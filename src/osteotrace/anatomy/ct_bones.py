@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from osteotrace.anatomy.ct_answer import CtAnswer
+from osteotrace.anatomy.ct_settings import CtSettings
 from osteotrace.space import FloatArray
 
 Box: TypeAlias = tuple[slice, slice, slice]
@@ -41,29 +42,34 @@ class Found:
         return np.asarray(np.argwhere(self.mask) + [s.start for s in self.box])
 
 
-def bones_of(found: CtAnswer, middle: FloatArray, sacrum_mm: float, pelvis_row: float) -> list[Found]:
+def bones_of(found: CtAnswer, middle: FloatArray, lowest: float, settings: CtSettings) -> list[Found]:
     """Sacrum, sternum, skull, hip bones, scapulae and femora that are in view.
 
-    The network takes raised arms for femora; what lies higher than a pelvis can is left out.
+    The network takes raised arms for femora and jaws for hip bones; what lies higher than a pelvis can is
+    left out.
 
     Parameters
     ----------
     middle : ndarray, shape (rows,)
         Left-right index of the midline at each row of the lattice.
-    sacrum_mm : float
-        Least height of a sacrum in view.
-    pelvis_row : float
-        Row of the lattice above which there is no pelvis.
+    lowest : float
+        Row of the lattice in which the centre of the lowest vertebra lies; infinite where there is none.
     """
+    step = float(found.lattice.spacing[0])
+    top = lowest - settings.pelvis_reach_mm / step if np.isfinite(lowest) else -np.inf
+    highest = lowest - settings.pelvis_middle_mm / step if np.isfinite(lowest) else -np.inf
     boxes = _boxes(found)
     out = []
     for name, least_ml in SINGLE_BONES:
         item = _main(name, found, boxes, least_ml)
-        if item is not None and (name != "sacrum" or _height_mm(item, found) >= sacrum_mm):
+        if item is not None and (name != "sacrum" or _height_mm(item, found) >= settings.sacrum_height_mm):
             out.append(item)
     for name, least_ml in PAIRED_BONES:
-        top = pelvis_row if name in PELVIC else -np.inf
-        out += _by_side(name, found, boxes, middle, least_ml, top)
+        if name in PELVIC:
+            pelvic = _by_side(name, found, boxes, middle, least_ml, top)
+            out += [item for item in pelvic if item.where[:, 0].mean() >= highest]
+        else:
+            out += _by_side(name, found, boxes, middle, least_ml)
     return out
 
 

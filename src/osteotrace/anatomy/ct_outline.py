@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from osteotrace.anatomy.ct_answer import AIR_HU, CtAnswer
+from osteotrace.anatomy.ct_answer import CtAnswer
+from osteotrace.anatomy.ct_body import AIR_HU
 from osteotrace.anatomy.ct_vertebrae import CtVertebrae
 from osteotrace.anatomy.network import block_mean
 from osteotrace.space import Grid, resample
@@ -49,6 +50,7 @@ def on_grid(
     values: NDArray[np.generic],
     grid: Grid,
     bone_hu: float,
+    rest: int,
 ) -> tuple[NDArray[np.uint16], Grid]:
     """All labels on the lattice for labels.
 
@@ -60,6 +62,8 @@ def on_grid(
         HU.
     bone_hu : float
         Half way between soft tissue and cortex.
+    rest : int
+        Label of what is nothing but body; a vertebra may grow into it, and leaves it where it shrinks.
     """
     onto, factors = label_grid(grid)
     fine = np.round(resample(labels.astype(np.float32), found.lattice, onto, order=0, fill=0.0))
@@ -79,8 +83,8 @@ def on_grid(
     inside = ((share + bone > _EDGE) | (share > _DEEP)) & (number > 0)
     own = out[box]
     is_vertebra = (own > 0) & (own <= vertebrae.count)
-    own[is_vertebra] = 0
-    free = inside & ((own == 0) | is_vertebra)
+    own[is_vertebra] = rest
+    free = inside & ((own == 0) | (own == rest))
     own[free] = number[free].astype(np.uint16)
     out[box] = own
     return out, onto

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from osteotrace.anatomy.ct_answer import CtAnswer
 from osteotrace.anatomy.ct_settings import CtSettings
-from osteotrace.anatomy.ct_vertebrae import CtVertebrae
+from osteotrace.anatomy.ct_vertebrae import CtVertebrae, voxels_of_each
 from osteotrace.space import FloatArray
 
 _LEAST_ML: Final = 0.6
@@ -39,19 +39,19 @@ class CtRibs:
 
 
 def ribs_of(found: CtAnswer, vertebrae: CtVertebrae, cut: tuple[bool, ...], settings: CtSettings) -> CtRibs:
-    """Ribs, and the vertebrae that they join.
+    """Ribs, and the vertebrae that they join; none where there is no vertebra.
 
     Parameters
     ----------
     cut : tuple of bool
         Per vertebra, whether the field of view cuts it.
     """
+    if vertebrae.count == 0:
+        return CtRibs(np.zeros(found.lattice.shape, np.int32), (), ())
     parts = instances(found)
     middle = midline(found, vertebrae)
     sides = []
-    for n, box in enumerate(ndimage.find_objects(parts), start=1):
-        assert box is not None
-        own = np.argwhere(parts[box] == n) + [s.start for s in box]
+    for own in voxels_of_each(parts):
         left = own[:, 2] - middle[own[:, 0]] > 0
         sides.append("left" if left.mean() > 0.5 else "right")
     on_side = _joins(parts, tuple(sides), vertebrae, found, settings)
@@ -78,8 +78,10 @@ def instances(found: CtAnswer) -> NDArray[np.int32]:
 
 
 def midline(found: CtAnswer, vertebrae: CtVertebrae) -> FloatArray:
-    """Left-right index of the spine at each row of the lattice."""
+    """Left-right index of the spine at each row of the lattice; without vertebrae that of the sacrum."""
     rows = np.arange(found.lattice.shape[0])
+    if vertebrae.count == 0:
+        return np.full(len(rows), np.argwhere(found.of("sacrum"))[:, 2].mean())
     return np.asarray(np.interp(rows, vertebrae.centres[:, 0], vertebrae.centres[:, 2]))
 
 

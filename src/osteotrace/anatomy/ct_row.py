@@ -25,11 +25,14 @@ _PART: Final = 0.45  # of the usual height, that the piece beyond the last disc 
 _NEED: Final = 0.3  # of evidence, for one disc more
 _LONG_END: Final = 1.35  # the piece beyond the last disc is at most this much taller than its neighbour
 _END_MM: Final = 6  # of the line at both its ends, in which what ends is the line
-_DARK_HU: Final = 120.0  # how much darker than endplates a disc is, to count as one half
+_DISC_MM: Final = 8.0  # a dark gap between two endplates that is no marrow: marrow is taller
+_BAND_MM: Final = 18.0  # a bright band that is two endplates with a disc between them, and no dense body
+_GREY_HU: Final = 120.0  # how much darker a disc, or brighter a pair of endplates is, to count as one half
 _TALLER, _RATIO = 0.035, 0.12  # log of how much taller a vertebra is than the one above; its spread
 _LOWER, _PITCH = 0.93, 0.3  # distance of discs over the depth of the bodies; spread of its log
 _WEIGHT: Final = 0.3  # of these two against the evidence
-_OTHERS: Final = ((0.12, 0.3), (0.45, 0.22))  # need and spread under which a sure disc is found as well
+# Need, spread, and error of the depth of the bodies, under which a sure disc is found as well.
+_OTHERS: Final = ((0.12, 0.3, 1.0), (0.45, 0.22, 1.0), (0.3, 0.3, 0.8), (0.3, 0.3, 1.2))
 _SAME_MM: Final = 5.0  # of a disc, in which it is found again
 
 
@@ -91,7 +94,11 @@ def _even(points: FloatArray, spacing: FloatArray) -> Line:
 
 
 def evidence(found: CtAnswer, line: Line) -> tuple[FloatArray, FloatArray]:
-    """Evidence of a disc at each point of the line, and the usual depth of the bodies there (mm)."""
+    """Evidence of a disc at each point of the line, and the usual depth of the bodies there (mm).
+
+    In thin slices a disc is a dark gap between two bright endplates; in thick ones, where the disc is thin,
+    the three are one bright band, and it is the marrow between two bands that is dark.
+    """
     bone = _column(found.vertebra, found, line)
     core = _column(found.core, found, line)
     disc = _column(found.of("intervertebral disc").astype(np.float32), found, line)
@@ -100,10 +107,11 @@ def evidence(found: CtAnswer, line: Line) -> tuple[FloatArray, FloatArray]:
         ahead += _column(found.to_centre[axis], found, line) * line.along[:, axis]
     jump = np.gradient(ndimage.gaussian_filter1d(ahead, 2.0))
     grey = _column(found.hu, found, line)
-    dark = 0.5 * np.minimum(_dip(grey, _GAP_MM) / _DARK_HU, 1.2)
+    dark = 0.5 * np.minimum(_dip(grey, _DISC_MM) / _GREY_HU, 1.2)
+    bright = 0.5 * np.minimum(_band(ndimage.gaussian_filter1d(grey, 1.5)) / _GREY_HU, 1.2)
     highest = np.maximum(ndimage.maximum_filter1d(core, int(2 * _WIDE_MM)), 0.2)
     seen = disc + 1.2 * _dip(bone, _GAP_MM) + 0.8 * _dip(core, _WIDE_MM) / highest
-    seen += dark + np.clip(0.3 * jump, 0.0, 0.6)
+    seen += dark + bright + np.clip(0.3 * jump, 0.0, 0.6)
     seen = ndimage.gaussian_filter1d(seen, 1.5)
     seen[:_END_MM] = seen[-_END_MM:] = 0.0
     return seen, _depth(found, line)
@@ -125,6 +133,13 @@ def _dip(values: FloatArray, width_mm: float) -> FloatArray:
     size = int(width_mm / STEP_MM)
     wide = ndimage.minimum_filter1d(ndimage.maximum_filter1d(values, size), size)
     return np.asarray(wide - values)
+
+
+def _band(values: FloatArray) -> FloatArray:
+    """How far a value lies above those around it on both sides, thin gaps between two peaks filled."""
+    joined = values + _dip(values, _DISC_MM)
+    size = int(_BAND_MM / STEP_MM)
+    return np.asarray(joined - ndimage.maximum_filter1d(ndimage.minimum_filter1d(joined, size), size))
 
 
 def _depth(found: CtAnswer, line: Line) -> FloatArray:
@@ -205,10 +220,10 @@ def sure(ends: list[int], seen: FloatArray, depth: FloatArray, least: float) -> 
     """Per vertebra between two ends, whether both are sure; an end of the line is.
 
     A disc is sure when it is seen (evidence of `least`), and found again when evidence counts for more, or
-    for less.
+    for less, and when the bodies are thought deeper, or less deep.
     """
     last = len(seen)
-    others = [[0, last, *discs(seen, depth, need, spread)] for need, spread in _OTHERS]
+    others = [[0, last, *discs(seen, depth * error, need, spread)] for need, spread, error in _OTHERS]
     clear = [
         end in (0, last)
         or bool(

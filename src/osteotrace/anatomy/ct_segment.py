@@ -63,6 +63,16 @@ def _nothing(volume: Volume, network: Network, code: str, found: str, expected: 
 
 def _problems(volume: Volume, found: CtSkeleton) -> tuple[Problem, ...]:
     out = []
+    if not any(bone.name == "vertebra" for bone in found.bones):
+        out.append(
+            Problem(
+                Severity.INFO,
+                "no-row-of-vertebrae",
+                "a pelvis, but no two vertebrae in a row are in view: no vertebra is outlined",
+                where=volume.series.id,
+                expected="a longer piece of the spine, where a vertebra is to be named",
+            )
+        )
     if found.unclear:
         out.append(
             Problem(
@@ -74,14 +84,16 @@ def _problems(volume: Volume, found: CtSkeleton) -> tuple[Problem, ...]:
                 remedy="do not count vertebrae on this series alone",
             )
         )
-    if found.liver_left:
+    if found.exchanged:
+        side = "left" if found.exchanged == "liver" else "right"
         out.append(
             Problem(
                 Severity.INFERRED,
-                "liver-on-the-left",
-                "the liver lies on the left: the image is mirrored, or the patient's organs are",
+                "sides-exchanged",
+                f"the {found.exchanged} lies on the {side}: left and right of the image are exchanged, "
+                "or the patient's organs are (situs inversus)",
                 where=volume.series.id,
-                expected="a liver on the right",
+                expected="a liver on the right, a heart on the left",
                 remedy="check the orientation in the header before a side is named",
             )
         )

@@ -21,7 +21,10 @@ class CtSettings:
     rib_side_mm: float
     sacrum_height_mm: float
     pelvis_reach_mm: float
+    pelvis_middle_mm: float
     spinous_behind_mm: float
+    arch_share_min: float
+    arch_share_usual: float
     spinous_above_mm: float
     bone_hu: float
 

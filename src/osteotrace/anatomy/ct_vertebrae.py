@@ -115,8 +115,10 @@ def _numbered(
     table[kept] = np.arange(1, len(kept) + 1)
     whole = table[labels]
     bodies = is_body & (whole > 0)
-    middle = ndimage.center_of_mass(bodies, np.where(bodies, whole, 0), range(1, len(kept) + 1))
-    return CtVertebrae(whole, bodies, np.array(middle), tuple(clear[n - 1] for n in kept))
+    where = np.argwhere(bodies)
+    number = whole[bodies]
+    middle = [np.bincount(number, weights=where[:, axis])[1:] / np.bincount(number)[1:] for axis in range(3)]
+    return CtVertebrae(whole, bodies, np.column_stack(middle), tuple(clear[n - 1] for n in kept))
 
 
 def _without_crumbs(labels: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -133,6 +135,15 @@ def _without_crumbs(labels: NDArray[np.int32]) -> NDArray[np.int32]:
     return out
 
 
+def voxels_of_each(labels: NDArray[np.int32]) -> list[NDArray[np.intp]]:
+    """Voxels of each instance, 1, 2 ... without a gap; each of shape (n, 3)."""
+    out = []
+    for number, box in enumerate(ndimage.find_objects(labels), start=1):
+        assert box is not None
+        out.append(np.asarray(np.argwhere(labels[box] == number) + [s.start for s in box]))
+    return out
+
+
 def spinous_offset_mm(vertebrae: CtVertebrae, found: CtAnswer) -> tuple[float, float]:
     """How far spinous processes reach below their bodies, along the spine, and behind them; medians, mm.
 
@@ -143,10 +154,8 @@ def spinous_offset_mm(vertebrae: CtVertebrae, found: CtAnswer) -> tuple[float, f
     along = np.gradient(centres, axis=0)
     along /= np.linalg.norm(along, axis=1, keepdims=True)
     away = []
-    for n, box in enumerate(ndimage.find_objects(vertebrae.whole)):
-        assert box is not None
-        rear = (vertebrae.whole[box] == n + 1) & ~vertebrae.bodies[box]
-        points = (np.argwhere(rear) + [s.start for s in box]) * spacing
+    for n, where in enumerate(voxels_of_each(vertebrae.whole)):
+        points = where[~vertebrae.bodies[tuple(where.T)]] * spacing
         if len(points) >= _FEWEST_REAR:
             tip = points[points[:, 1] >= np.percentile(points[:, 1], _TIP)].mean(axis=0) - centres[n]
             away.append((float(tip @ along[n]), float(tip[1])))

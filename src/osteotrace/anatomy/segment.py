@@ -24,7 +24,7 @@ def segment(volume: Volume) -> Anatomy:
 
     MR that was taken in sagittal slices, or in thin ones: vertebral bodies, the body of S1 as ``sacrum``,
     discs and spinal canal (both coarse). CT: whole vertebrae and whether a rib joins them, the other bones,
-    organs (coarse). Other volumes: nothing is searched, and a problem says why.
+    organs (coarse), canal and body outline. Other volumes: nothing is searched, and a problem says why.
 
     Returns
     -------

@@ -337,6 +337,7 @@ ANATOMY: Final[Mapping[str, Code]] = MappingProxyType(
         "middle lobe of right lung": Code("72481006", "SCT", "Middle lobe of right lung"),
         "lower lobe of lung": Code("90572001", "SCT", "Lower lobe of lung"),
         "thyroid": Code("69748006", "SCT", "Thyroid"),
+        "body outline": Code("38266002", "SCT", "Entire body"),
         "liver": Code("10200004", "SCT", "Liver"),
         "gallbladder": Code("28231008", "SCT", "Gallbladder"),
         "spleen": Code("78961009", "SCT", "Spleen"),

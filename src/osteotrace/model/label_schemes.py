@@ -35,6 +35,7 @@ Kind: TypeAlias = Literal[
     "muscle",
     "vessel",
     "organ",
+    "region",
     "finding",
 ]
 
