@@ -21,7 +21,7 @@ from osteotrace.model.values import Modality
 from osteotrace.space import FloatArray, Grid, Polyrigid, motion_of, read_nifti
 
 _CASES = ("acrin_nsclc_fdg_pet_042_petct", "crlm_ct_1006")
-_MR = ("VB1/VB1_02", "VB1/VB1_08", "VB2/VB2_01", "VB3/VB3_01")
+_MR = ("VB1/VB1_02", "VB1/VB1_08", "VB2/VB2_02", "VB3/VB3_01")
 _SESSIONS = (("VB1_02", "VB1_03"), ("VB1_06", "VB1_07"), ("VB1_02", "VB1_06"), ("VB1_03", "VB1_07"))
 _JOINT_DEG, _JOINT_MM = 1.5, 0.4  # standard deviation of a joint's motion
 _BEND_DEG = 1.2  # of every joint

@@ -172,8 +172,8 @@ class Images:
         here, there = (self._image(s) for s in series)
         if here is None or there is None:
             return None
-        forward = self._is_mr(series[0]) and not self._is_mr(series[1])
-        most = most if any(map(self._is_mr, series)) else int(_OF_CT * most)
+        forward = self.is_mr(series[0]) and not self.is_mr(series[1])
+        most = most if any(map(self.is_mr, series)) else int(_OF_CT * most)
         points = pair.bone.points if forward else apply_affine(motion, pair.bone.points)
         samples = samples_around(here if forward else there, points, reach_mm, most, rng)
         if len(samples.points) < _LEAST_SAMPLES:
@@ -182,7 +182,8 @@ class Images:
         kind = "-".join(sorted(self._volumes[s].series.modality.value for s in series))
         return Patch(samples, self._field(*ends, motion, forward), forward, kind, series)
 
-    def _is_mr(self, series: str) -> bool:
+    def is_mr(self, series: str) -> bool:
+        """Whether a series is MR."""
         return self._volumes[series].series.modality is Modality.MR
 
     def _image(self, series: str) -> LocalImage | None:

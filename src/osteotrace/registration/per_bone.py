@@ -21,6 +21,7 @@ from osteotrace.space.grid import apply_affine
 _WIDE_MM = 16.0
 _SETTLED_MM = 1.5
 _CENTRE_SD_MM, _CENTRE_SD_DEG = 3.0, 10.0  # of a motion from the centres of two outlines
+_CENTRE_MR_SD_MM, _SURE = 1.2, 0.6
 _OTHER_SD_MM = 6.0
 _LEAST_SHARE = 0.35  # of the usual agreement of a bone
 _HELD_POINTS = 100
@@ -120,7 +121,8 @@ def fit_bones(
         measured = {i: m for i, m in measured.items() if i not in todo} | found
         shares = _shares(measured, patches, tables)
         measured = {i: m for i, m in measured.items() if shares[i] > _LEAST_SHARE}
-        said = _said(measured, shares, pairs, patches, tables, settings)
+        drawn = [m for m in told if _is_mr(pairs[m.bone], images)]
+        said = [*_sharper(drawn), *_said(measured, shares, pairs, patches, tables, settings)]
         chain = joined(centres, start, said, joints)
         if stage is not _STAGES[0]:  # what was far off takes its neighbours along
             todo = [
@@ -220,6 +222,25 @@ def _from_centres(number: int, pair: BonePair, start: FloatArray) -> Measured | 
     sd = _CENTRE_SD_MM if pair.bone.is_vertebra else _OTHER_SD_MM
     precision = np.diag(np.r_[[np.radians(_CENTRE_SD_DEG) ** -2.0] * 3, [sd**-2.0] * 3])
     return Measured(number, motion, precision)
+
+
+def _is_mr(pair: BonePair, images: Images) -> bool:
+    """Whether it is a vertebra, and both outlines are sure and of MR."""
+    both = (pair.fixed, pair.moving)
+    return pair.bone.is_vertebra and all(
+        b is not None and b.confidence > _SURE and images.is_mr(b.series_id) for b in both
+    )
+
+
+def _sharper(drawn: Sequence[Measured]) -> list[Measured]:
+    """Motions from the centres of two outlines in MR, where they are more than a start.
+
+    Fat and water of one place lie some pixels apart along the frequency direction, so the edges of two
+    weightings do not fit each other; each outline follows the marrow of its image.
+    """
+    factor = (_CENTRE_SD_MM / _CENTRE_MR_SD_MM) ** 2
+    turns = np.diag(np.r_[np.ones(3), np.full(3, factor)])
+    return [Measured(m.bone, m.motion, m.precision @ turns) for m in drawn]
 
 
 def _said(
