@@ -143,26 +143,24 @@ def bodies_of(
 
 
 def faces_backwards(found: MrBodies, network: Network, settings: MrSettings) -> bool:
-    """Whether canal or back muscles lie before the bodies: the image or its header is turned.
+    """Whether the canal lies before the bodies: the image or its header is turned.
 
-    Never where the row shows the promontory: gut can look like back muscle, a lordosis has one side.
+    Back muscles are asked only where hardly any canal is seen and the row shows no promontory, since gut can
+    look like them.
     """
-    if shows_promontory(_centres(found) * found.lattice.spacing, settings):
-        return False
-    behind = behind_bodies_mm(found)
+    behind = behind_bodies_mm(found)[:, :, None]
     beside = np.abs(sideways_mm(found))
-    sums = np.zeros(2)
     for name, reach, wide in (
         ("canal", settings.canal_reach_mm, settings.canal_side_mm),
         ("paraspinal", settings.muscle_reach_mm, np.inf),
     ):
+        if name == "paraspinal" and shows_promontory(_centres(found) * found.lattice.spacing, settings):
+            return False
         seen = (found.probability[channel(network, name)] > settings.body_probability) & (beside < wide)
-        off = np.abs(behind[:, :, None])
-        seen &= (off > settings.canal_behind_mm) & (off < reach)
-        sums += (seen & (behind[:, :, None] < 0)).sum(), seen.sum()
-    if sums[1] * found.lattice.voxel_volume_mm3 / 1000.0 < settings.canal_volume_min_ml:
-        return False
-    return bool(sums[0] > settings.front_share_max * sums[1])
+        seen &= (np.abs(behind) > settings.canal_behind_mm) & (np.abs(behind) < reach)
+        if seen.sum() * found.lattice.voxel_volume_mm3 / 1000.0 >= settings.canal_volume_min_ml:
+            return bool((seen & (behind < 0)).sum() > settings.front_share_max * seen.sum())
+    return False
 
 
 def behind_bodies_mm(found: MrBodies) -> FloatArray:
