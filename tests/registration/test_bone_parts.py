@@ -7,8 +7,10 @@ import pytest
 
 from osteotrace.model.criteria import load_criteria
 from osteotrace.registration.bone_quality import predicted_radius
+from osteotrace.registration.bones import Frame, Start, nearest_start
 from osteotrace.registration.chain import Joint, Measured, joined
 from osteotrace.registration.joints import joints_of
+from osteotrace.registration.pose import Found
 from osteotrace.registration.row_start import row_starts, same_bones
 from osteotrace.registration.settings import BoneSettings
 from osteotrace.registration.skeleton import SeenBone, Skeleton, spread
@@ -38,6 +40,18 @@ def test_rows_are_counted_in_the_way_that_keeps_the_distances() -> None:
     assert best.spacing_mm < 1e-9
     np.testing.assert_allclose(best.pose[:3, 3], SHIFT, atol=1e-6)
     assert all(other.worth < best.worth for other in others)
+
+
+def test_the_start_nearest_to_a_motion_is_chosen() -> None:
+    fixed = Frame([], {}, skeleton(SPACING, np.zeros(3)))
+    found = Found(np.eye(4), {}, (), (), [], [])
+    starts = [
+        Start(_turned(0.0, np.zeros(3), SHIFT + np.array([0.0, 0.0, step])), found, "")
+        for step in (-30.0, 0.0, 30.0)
+    ]
+    start, away = nearest_start(starts, fixed, _turned(2.0, np.zeros(3), SHIFT + np.array([0.0, 0.0, 24.0])))
+    assert start is starts[2]
+    assert 5.0 < away < 10.0
 
 
 def test_missed_vertebrae_do_not_shift_the_count() -> None:

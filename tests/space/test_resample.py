@@ -319,3 +319,12 @@ def test_the_number_of_threads_is_limited_on_demand_only(monkeypatch: pytest.Mon
     limit_threads(0)
     limit_threads(3)
     assert asked == [3]
+
+
+def test_without_a_fill_the_nearest_value_goes_on_outside() -> None:
+    grid = centred_grid((4, 4, 4), (1.0, 1.0, 1.0))
+    wide = centred_grid((10, 4, 4), (1.0, 1.0, 1.0))
+    values = np.broadcast_to(np.arange(4.0)[:, None, None], (4, 4, 4))
+    out = resample(values, grid, wide, fill=None)
+    np.testing.assert_allclose(out[:, 1, 1], [0, 0, 0, 0, 1, 2, 3, 3, 3, 3])
+    assert np.isnan(resample(values, grid, wide)[0, 0, 0])
