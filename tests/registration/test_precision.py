@@ -56,6 +56,15 @@ def test_curvature_is_that_of_the_agreement(forward: bool) -> None:
     assert curved[3, 3] == pytest.approx((slopes[0] - slopes[1]) / 3.0, rel=0.1)
 
 
+def test_samples_that_never_meet_the_field_say_nothing() -> None:
+    patch, _ = _rod(forward=True)
+    away = np.eye(4)
+    away[2, 3] = 500.0
+    table = relation(patch.field, [(patch.samples, away)])
+    assert not table.any()
+    assert agreement(patch.field, patch.samples, table, away)[0] == 0.0
+
+
 def test_precision_is_lost_only_along_what_is_not_told() -> None:
     curved = np.diag([1.0, 1.0, 1.0, 2.0, 1.0, 0.0])
     precision = precision_of(USUAL, curved, 1.0)

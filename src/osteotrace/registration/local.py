@@ -135,7 +135,10 @@ def relation(field: Field, parts: Sequence[tuple[Samples, FloatArray]]) -> NDArr
         for place, share in zip(places, shares, strict=True):
             counts += np.bincount(place, seen.weight * share, counts.size)
     table = ndimage.gaussian_filter(counts.reshape(_ROWS, BINS), _TABLE_BLUR, mode="constant")
-    table = (table + 1e-4 * table.sum() / table.size) / max(float(table.sum()), 1e-9)
+    total = float(table.sum())
+    if total <= 0.0:  # no sample meets the field: the images say nothing
+        return np.zeros_like(table)
+    table = (table + 1e-4 * total / table.size) / total
     apart = table.sum(axis=1, keepdims=True) * table.sum(axis=0, keepdims=True)
     return np.asarray(np.maximum(np.log(table / apart), _FLOOR))
 
