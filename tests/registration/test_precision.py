@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from osteotrace.registration.evidence import BINS, Field, Samples
+from osteotrace.registration.evidence import BINS, Field, Pair, Samples, information
 from osteotrace.registration.local import agreement, relation
 from osteotrace.registration.patches import Patch
 from osteotrace.registration.precision import curvature, precision_of
@@ -70,3 +70,12 @@ def test_precision_is_lost_only_along_what_is_not_told() -> None:
     precision = precision_of(USUAL, curved, 1.0)
     assert np.diag(precision)[:5] == pytest.approx(USUAL[:5])
     assert precision[5, 5] == pytest.approx(0.01 * USUAL[5])
+
+
+def test_no_sample_at_all_says_nothing() -> None:
+    patch, table = _rod(forward=True)
+    none = Samples(np.empty((0, 3)), np.empty(0, np.int64))
+    value, slope = information(Pair(patch.field, none, "CT-CT"), np.eye(4), 0.5)
+    assert value == 0.0
+    assert not slope.any()
+    assert agreement(patch.field, none, table, np.eye(4))[0] == 0.0

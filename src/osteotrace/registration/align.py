@@ -35,6 +35,7 @@ Progress = Callable[[str, int, int], None]
 
 _SERIES_PER_FRAME = 2
 _STEPS = 3  # search, refinement, quality
+_SEGMENTS = 2.0  # half segments: how far a pose may lie beside every way to count
 _ORDER = (Modality.CT, Modality.MR, Modality.PT, Modality.NM)
 
 
@@ -211,13 +212,21 @@ def _between(
     tick()
     rigid = _alignment(fixed.ready, moving.ready, found, quality, swap)
     if starts and not alike:
-        motion = rigid.transform.matrix
-        chosen = [nearest_start(starts, fixed, motion)[0]] if rigid.verdict is not Verdict.FAILED else starts
+        nearest, away = nearest_start(starts, fixed, rigid.transform.matrix)
+        if away > _SEGMENTS * bone_settings.contradiction_mm:
+            rigid = _beside_the_row(rigid, away)
+        chosen = starts if rigid.verdict is Verdict.FAILED else [nearest]
         by_rows = align_bones(fixed, moving, chosen, settings, bone_settings, seed)
         if by_rows is not None and by_rows.verdict is not Verdict.FAILED:
             return confirmed(by_rows, rigid, bone_settings.contradiction_mm)
     followed = _followed(fixed, moving, rigid, found, settings, bone_settings, seed)
     return followed if by_rows is None else _second(by_rows, followed)
+
+
+def _beside_the_row(rigid: Alignment, away_mm: float) -> Alignment:
+    """A pose that brings the row of one frame to no row of the other, in whatever way they are counted."""
+    reason = f"the images as a whole would put the vertebrae {away_mm:.0f} mm beside those of the other exam"
+    return replace(rigid, verdict=Verdict.FAILED, error_mm=None, reasons=(reason, *rigid.reasons))
 
 
 def _by_likely_count(

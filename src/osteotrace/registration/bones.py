@@ -131,12 +131,16 @@ def starts_from_rows(fixed: Frame, moving: Frame, settings: Settings, seed: int)
 
 
 def nearest_start(starts: Sequence[Start], fixed: Frame, motion: FloatArray) -> tuple[Start, float]:
-    """The start that puts the row of the fixed frame nearest to where a motion puts it, and how near, mm."""
+    """The start that puts the vertebrae it counts nearest to where a motion puts them, and how near, mm."""
     assert fixed.skeleton is not None
     row = np.array([bone.centre for bone in fixed.skeleton.row])
-    away = [float(np.linalg.norm(apply_affine(s.motion - motion, row), axis=1).mean()) for s in starts]
-    best = int(np.argmin(away))
-    return starts[best], away[best]
+
+    def away(start: Start) -> float:
+        counted = row[[i for i, _ in start.way.pairs]] if start.way else row
+        return float(np.linalg.norm(apply_affine(start.motion - motion, counted), axis=1).mean())
+
+    best = min(starts, key=away)
+    return best, away(best)
 
 
 def align_bones(

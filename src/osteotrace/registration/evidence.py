@@ -139,7 +139,7 @@ class Field:
 
     def _border(self, index: FloatArray) -> tuple[FloatArray, FloatArray | None]:
         depth = np.minimum(index + 0.5, (self._shape - 0.5)[:, None] - index)
-        if depth.min() >= 1.0:
+        if depth.min(initial=np.inf) >= 1.0:
             return np.ones(index.shape[1]), None
         sign = np.where(2.0 * index < (self._shape - 1.0)[:, None], 1.0, -1.0)
         sign *= (depth > 0.0) & (depth < 1.0)
