@@ -26,6 +26,7 @@ class MatchCriteria:
 
     outline_sd_fraction: float
     outline_sd_min_mm: float
+    growth_sd_fraction: float
     volume_log_sd: float
     overlap_weight: float
     null_cost: float
@@ -65,7 +66,7 @@ def link(first: Lesion, second: Lesion, way: Route, rules: MatchCriteria) -> Lin
     """Compare two outlines through the alignment of their frames; names play no part.
 
     The cost adds up, each in units of its expected spread: the distance of the centroids (alignment
-    error and outlining), the ratio of the volumes, and the lack of overlap when the alignment error is
+    error, outlining, and growth to one side), the ratio of the volumes, and the lack of overlap when the alignment error is
     allowed for. Two nested outlines (a mass inside its edema) share the centre but not the size.
 
     Parameters
@@ -75,9 +76,10 @@ def link(first: Lesion, second: Lesion, way: Route, rules: MatchCriteria) -> Lin
     """
     motion, error_mm = way.near(first.centroid_mm), way.radius_at(first.centroid_mm)
     distance = float(np.linalg.norm(motion.apply(first.centroid_mm) - second.centroid_mm))
-    size = np.cbrt(6000.0 / np.pi * min(first.volume_ml, second.volume_ml))
-    outline_sd = max(rules.outline_sd_min_mm, rules.outline_sd_fraction * float(size))
-    sd = float(np.hypot(outline_sd, error_mm / _R95))
+    small, large = sorted(float(np.cbrt(6000.0 / np.pi * x.volume_ml)) for x in (first, second))
+    outline_sd = max(rules.outline_sd_min_mm, rules.outline_sd_fraction * small)
+    growth_sd = rules.growth_sd_fraction * (large - small) / 2.0
+    sd = float(np.sqrt(outline_sd**2 + growth_sd**2 + (error_mm / _R95) ** 2))
     ratio = float(np.log(first.volume_ml / second.volume_ml))
     place_and_size = 0.5 * (distance / sd) ** 2 + 0.5 * (ratio / rules.volume_log_sd) ** 2
     overlap = 0.0
