@@ -65,9 +65,9 @@ class Link:
 def link(first: Lesion, second: Lesion, way: Route, rules: MatchCriteria) -> Link:
     """Compare two outlines through the alignment of their frames; names play no part.
 
-    The cost adds up, each in units of its expected spread: the distance of the centroids (alignment
-    error, outlining, and growth to one side), the ratio of the volumes, and the lack of overlap when the alignment error is
-    allowed for. Two nested outlines (a mass inside its edema) share the centre but not the size.
+    The cost adds up, each in units of its expected spread: the distance of the centroids (alignment error,
+    outlining, and growth to one side), the ratio of the volumes, and the lack of overlap when the alignment
+    error is allowed for. Two nested outlines (a mass inside its edema) share the centre but not the size.
 
     Parameters
     ----------
