@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from osteotrace import anatomy, intake
@@ -27,7 +28,9 @@ from osteotrace.space import Grid, resample
 STEP_MM = 2.0
 COLOURS = {Certainty.CERTAIN: "#1b7837", Certainty.PROBABLE: "#2166ac", Certainty.UNCERTAIN: "#b35806"}
 OTHER, RIB = "#6b6b6b", "#a8a8a8"
-VIEWS = (("from the front", 1, 2), ("from the left", 2, 1))  # title, axis that is looked along, axis across
+# Title, axis that is looked along, axis across, what lies at its two ends.
+VIEWS = (("from the front", 1, 2, "RL"), ("from the left", 2, 1, "AP"))
+BAR_MM = 50.0
 
 
 def main() -> None:
@@ -60,7 +63,7 @@ def drawn(found: Anatomy, numbering: Numbering) -> Figure:
     width = (sizes[1] + sizes[2]) / sizes[0]
     figure = Figure(figsize=(7.0 * width + 1.0, 7.6), layout="constrained")
     panels = figure.subplots(1, 2, width_ratios=[sizes[2], sizes[1]])
-    for axes, (title, along, across) in zip(panels, VIEWS, strict=True):
+    for axes, (title, along, across, ends) in zip(panels, VIEWS, strict=True):
         for bone in sorted(found.bones, key=lambda b: not b.name.startswith("rib")):
             if across == 1 and bone.name.split()[0] in ("hip", "scapula", "femur"):
                 continue
@@ -70,7 +73,20 @@ def drawn(found: Anatomy, numbering: Numbering) -> Figure:
         axes.set_aspect("equal")
         axes.invert_yaxis()
         axes.axis("off")
+        _marks(axes, ends)
+    keys = [Patch(facecolor=colour, alpha=0.5, label=str(name)) for name, colour in COLOURS.items()]
+    figure.legend(handles=keys, loc="outside lower center", ncols=len(keys), fontsize=8, frameon=False)
     return figure
+
+
+def _marks(axes: Axes, ends: str) -> None:
+    """Sides of the patient and a scale bar."""
+    for x, letter in zip((0.02, 0.98), ends, strict=True):
+        axes.text(x, 0.5, letter, transform=axes.transAxes, ha="center", weight="bold")
+    left = min(axes.get_xlim())
+    bottom = max(axes.get_ylim())
+    axes.plot([left + 2, left + 2 + BAR_MM / STEP_MM], [bottom - 3] * 2, color="black", linewidth=2)
+    axes.text(left + 2, bottom - 5, f"{BAR_MM / 10:.0f} cm", fontsize=7)
 
 
 def _outline(

@@ -64,6 +64,18 @@ def test_names_and_numbers_play_no_part() -> None:
     assert {t.lesion_ids for t in found} == {("E1-R1", "E2-R2"), ("E1-R2", "E2-R1")}
 
 
+@pytest.mark.parametrize(("radius", "moves"), [(9.0, True), (5.0, False)])
+def test_the_centre_of_a_lesion_that_grew_may_have_moved(radius: float, moves: bool) -> None:
+    small, later = Ball((0.0, 0.0, 0.0), 5.0), Ball((3.5, 0.0, 0.0), radius)
+    lesions, _ = lesions_of(images(small, later, regions=(small.region(CT, 1), later.region(T1, 1))))
+    one, other = (next(x for x in lesions if x.series_id == name) for name in (CT, T1))
+    way = route(alignments(Verdict.GOOD, 1.0), FRAME_A, FRAME_B)
+    assert way is not None
+    rigid = replace(RULES, growth_sd_fraction=0.0)
+    gain = link(one, other, way, rigid).cost - link(one, other, way, RULES).cost
+    assert gain > 2.0 if moves else abs(gain) < 0.05
+
+
 def test_a_mass_in_its_edema_stays_two() -> None:
     mass, edema = Ball((0.0, 0.0, 0.0), 12.0), Ball((1.0, 0.0, 0.0), 18.0)
     regions = tuple(

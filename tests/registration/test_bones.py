@@ -94,6 +94,18 @@ def test_a_count_that_does_not_stand_out_is_held_against_the_whole_search(
     assert far.reasons[0] == "the images as a whole confirm no count of the vertebrae"
 
 
+def test_rows_are_followed_doubtfully_where_no_pose_of_the_images_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = importlib.import_module("osteotrace.registration.align")
+    monkeypatch.setattr(module, "stands_out", lambda *_: (0.0, 0.0))
+    monkeypatch.setattr(module, "find_pose", lambda *_: None)
+    alone = _aligned()
+    assert alone.method == "bones"
+    assert alone.verdict is Verdict.DOUBTFUL
+    assert np.median(error_mm(alone, POSE)) < 1.0
+
+
 def _aligned_within(contradiction_mm: float) -> Alignment:
     items = tuple(
         replace(item, value=contradiction_mm) if item.id == "registration.bone_contradiction_mm" else item

@@ -207,7 +207,10 @@ def _between(
     found = find_pose(probes.ready, fields.ready, settings, seed, tick)
     if found is None:
         tick()
-        return by_rows or _none(fixed.ready, moving.ready)
+        if starts and not alike:
+            by_rows = align_bones(fixed, moving, starts, settings, bone_settings, seed)
+        none = _none(fixed.ready, moving.ready)
+        return none if by_rows is None else confirmed(by_rows, none, bone_settings.contradiction_mm)
     quality = assess(found, settings, seed)
     tick()
     rigid = _alignment(fixed.ready, moving.ready, found, quality, swap)

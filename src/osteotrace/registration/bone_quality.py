@@ -10,11 +10,10 @@ import numpy as np
 from osteotrace.model.alignment import BoneMotion, Vector
 from osteotrace.model.values import Verdict
 from osteotrace.registration.patches import BonePair
-from osteotrace.registration.per_bone import Fitted, agreement_at, best_near
+from osteotrace.registration.per_bone import Fitted, agreement_at, best_near, moved_apart
 from osteotrace.registration.settings import BoneSettings
 from osteotrace.registration.skeleton import SeenBone
 from osteotrace.space import FloatArray, RigidTransform
-from osteotrace.space.grid import apply_affine
 
 _R95 = 2.795  # 95% radius of a normal error in three dimensions, in its standard deviation along each axis
 _SEGMENT_MM = 30.0  # height of a segment where a vertebra has no neighbour
@@ -111,7 +110,7 @@ def _motion(
 ) -> BoneMotion:
     pair, motion = fitted.pairs[i], fitted.chain.motions[i]
     seen = i in fitted.measured
-    residual = _apart(fitted.measured[i], motion, pair.bone.points) if seen else None
+    residual = moved_apart(fitted.measured[i], motion, pair.bone.points) if seen else None
     radius = predicted_radius(fitted.chain.covariance[i], pair.bone, residual, settings, measured=seen)
     margin = margins.each.get(i)
     in_part = pair.overlap < _LEAST_SEEN and (pair.fixed is None or pair.moving is None)
@@ -179,11 +178,6 @@ def _judged(
     elif seen and trust < _CONTRADICTED:
         doubts.append(f"its own images say {residual or 0.0:.0f} mm otherwise than its neighbours")
     return (Verdict.DOUBTFUL, tuple(doubts)) if doubts else (Verdict.GOOD, ())
-
-
-def _apart(one: FloatArray, other: FloatArray, points: FloatArray) -> float:
-    away = apply_affine(one, points) - apply_affine(other, points)
-    return float(np.sqrt((away**2).sum(axis=1).mean()))
 
 
 def _vector(point: FloatArray) -> Vector:

@@ -91,7 +91,7 @@ def joined(
     start : ndarray, shape (4, 4)
         Motion of the whole, about which is linearised.
     measured : sequence of Measured
-        At most one a bone.
+        Several of one bone add up; `Chain.trust` is that of the last of them.
     joints : sequence of Joint
     """
     n = len(centres)

@@ -98,7 +98,7 @@ def fit_bones(
     settings : BoneSettings
     seed : int
     rough : bool
-        By few samples and vertebrae only: enough to compare starts.
+        One stage, in which vertebrae only climb: enough to compare starts.
     """
     bones = [pair.bone for pair in pairs]
     centres = np.array([bone.centre for bone in bones])
@@ -128,7 +128,7 @@ def fit_bones(
             todo = [
                 i
                 for i, bone in enumerate(bones)
-                if _apart(chain.motions[i], motions[i], bone.points) > _SETTLED_MM
+                if moved_apart(chain.motions[i], motions[i], bone.points) > _SETTLED_MM
             ]
             if not todo:
                 break
@@ -166,7 +166,7 @@ def _size(points: FloatArray) -> float:
     return float(np.sqrt(((points - points.mean(axis=0)) ** 2).sum(axis=1).mean()))
 
 
-def _apart(one: FloatArray, other: FloatArray, points: FloatArray) -> float:
+def moved_apart(one: FloatArray, other: FloatArray, points: FloatArray) -> float:
     """Root mean square distance of points where two motions put them, mm."""
     return float(np.sqrt((apply_affine(one - other, points) ** 2).sum(axis=1).mean()))
 
