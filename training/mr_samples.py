@@ -38,8 +38,8 @@ STEPS_MM = (1.6, 2.75)  # from slice to slice, where no image says it
 LEVELS = 110.0  # of the packed images, which hold square roots
 CORE_SHARE = 0.45
 SURE = 254  # a target of 1; parts of it are parts of a voxel
-REAL_SHARE = (0.6, 0.75)  # of the samples, at the beginning and at the end of the training
-PLAIN_SHARE = (0.35, 0.85)  # of the real ones
+REAL_SHARE = (0.6, 0.8)  # of the samples, at the beginning and at the end of the training
+PLAIN_SHARE = (0.35, 0.9)  # of the real ones
 CHANGES_AT = (0.35, 0.7)  # share of the training between which these rise
 BODY, CORE, UPRIGHT = 0, 1, 8
 
@@ -219,7 +219,7 @@ class Sampler:
         )
         code = render.warp(case.code, place, nearest=True, fill=float(Code.UNKNOWN)).long()
         image, whole = signal(case, place), self._range(case) if chance(0.6) else None
-        if whole is None and chance(0.6):
+        if whole is None and chance(0.5):
             image = _recoloured(image, rising=1.0)
         if chance(0.2):
             image = self._marrow(image, _is_body(code))

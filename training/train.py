@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ MR_WEIGHTS = (4.0, 1.5, 0.8, 0.6, 0.7, 0.7, 0.6, 0.5, 0.3)
 UPSIDE_DOWN = 6.0  # weight of a body that does not stand upright, which few do
 AVERAGE = 0.995
 POOLED = 384  # samples that are kept and drawn again
+SAVED_EVERY_S = 120.0
 FIRST = 24  # samples before the first step
 
 
@@ -57,21 +57,26 @@ class Run:
 
 
 class Pool:
-    """Samples that are drawn again: each step adds a new one and takes some of all.
+    """Samples that are drawn again: every so many steps adds a new one, and each takes some of all.
 
-    Making a sample takes as long as a step; a network sees each about as often as its batch is large.
+    Making a sample takes as long as a step; a network sees each about `every` times the size of its batch.
     """
 
-    def __init__(self, draw: Callable[[float], tuple[Tensor, Tensor]], size: int = POOLED) -> None:
-        self.draw, self.size, self.added = draw, size, 0
+    def __init__(
+        self, draw: Callable[[float], tuple[Tensor, Tensor]], size: int = POOLED, every: int = 1
+    ) -> None:
+        self.draw, self.size, self.every, self.added, self.asked = draw, size, every, 0, 0
         self.images = self.targets = torch.empty(0)
 
     def batch(self, n: int, passed: float) -> tuple[Tensor, Tensor]:
         """`n` images and their targets."""
-        for _ in range(1 if self.added else min(FIRST, self.size)):
+        fresh = self.asked % self.every == 0
+        self.asked += 1
+        for _ in range(int(fresh) if self.added else min(FIRST, self.size)):
             self._add(passed)
         filled = min(self.added, self.size)
-        chosen = [(self.added - 1) % self.size, *torch.randint(filled, (n - 1,)).tolist()]
+        newest = [(self.added - 1) % self.size] if fresh else []
+        chosen = newest + torch.randint(filled, (n - len(newest),)).tolist()
         return (
             torch.stack([self.images[c] for c in chosen]),
             torch.stack([self.targets[c] for c in chosen]),
@@ -177,14 +182,16 @@ def runs_of(given: argparse.Namespace, device: torch.device) -> list[Run]:
     """The networks that are asked for, with their samples."""
     cases = mr_samples.load(given.pack, device)
     fold_of = json.loads((given.pack / "split.json").read_text())["fold_of"]
-    return [_mr_run(name, cases, fold_of, device) for name in given.networks]
+    return [_mr_run(name, cases, fold_of, device, given.every) for name in given.networks]
 
 
-def _mr_run(name: str, cases: list[mr_samples.Case], fold_of: dict[str, int], device: torch.device) -> Run:
+def _mr_run(
+    name: str, cases: list[mr_samples.Case], fold_of: dict[str, int], device: torch.device, every: int
+) -> Run:
     fold = int(name) if name.isdigit() else None
     known = [c for c in cases if fold is None or fold_of.get(c.name) != fold]
     sampler = mr_samples.Sampler(known, device, synthetic=name == "base")
-    pool = Pool(sampler.draw, POOLED if device.type == "cuda" else FIRST)
+    pool = Pool(sampler.draw, POOLED if device.type == "cuda" else FIRST, every)
     net = UNet(len(MR_CHANNELS), MR_STRIDES, MR_WIDTHS).to(device)
     run = _run(f"mr_{name}", MR_CHANNELS, net, lambda *rest: mr_loss(rest[0], pool, *rest[1:]))
     run.held_out = [c for c in cases if fold is not None and fold_of.get(c.name) == fold]
@@ -197,26 +204,6 @@ def _run(
     optimizer = torch.optim.AdamW(net.parameters(), weight_decay=1e-4)
     mean = {n: p.detach().clone() for n, p in net.named_parameters()}
     return Run(name, channels, net, loss, mean, optimizer, [])
-
-
-def channels_last_is_faster(run: Run, batch: int) -> bool:
-    """Which order of the voxels in memory this device is faster with, from some steps; nothing is learnt."""
-    seconds = []
-    for last in (False, True):
-        try:
-            run.net.lay_out(last=last)
-            for number in range(10):
-                if number == 4:
-                    torch.cuda.synchronize()
-                    start = time.perf_counter()
-                run.loss(run.net, batch, True, 0.0).backward()
-            torch.cuda.synchronize()
-            seconds.append(time.perf_counter() - start)
-        except RuntimeError:
-            seconds.append(math.inf)
-    run.optimizer.zero_grad(set_to_none=True)
-    sys.stderr.write(f"{run.name}: {seconds[0] / 6:.4f} s a step, channels last {seconds[1] / 6:.4f} s\n")
-    return seconds[1] < seconds[0]
 
 
 def train(runs: list[Run], given: argparse.Namespace, amp: bool) -> None:
@@ -233,10 +220,10 @@ def train(runs: list[Run], given: argparse.Namespace, amp: bool) -> None:
             shown = {name: round(float(value), 4) for name, value in losses.items()}
             lines.append({"s": round(passed, 1), "steps": runs[0].steps, "loss": shown})
             (given.out / f"{names}.json").write_text(json.dumps(lines, indent=0))
-        if given.resumable and time.monotonic() - last_saved > 300:
+        if time.monotonic() - last_saved > SAVED_EVERY_S:
             last_saved = time.monotonic()
             for run in runs:
-                save(run, given.out, whole=True)
+                save(run, given.out, whole=given.resumable)
     for run in runs:
         save(run, given.out, whole=given.resumable)
 
@@ -256,6 +243,9 @@ def main() -> None:
     parser.add_argument("--begin", type=float, default=0.0, help="share of the course of samples to begin at")
     parser.add_argument("--after", help="wait for the weights of this network in OUT, and begin with them")
     parser.add_argument("--start", type=Path, help="folder with weights of an earlier run")
+    parser.add_argument("--every", type=int, default=1, help="steps from one new sample to the next")
+    parser.add_argument("--channels-last", action="store_true", help="keep the channels last in memory")
+    parser.add_argument("--compiled", action="store_true", help="compile the network")
     parser.add_argument("--maps", action="store_true", help="write the answers of the folds on their exams")
     parser.add_argument("--resumable", action="store_true", help="keep optimiser states, to go on later")
     given = parser.parse_args()
@@ -269,12 +259,11 @@ def main() -> None:
         torch.set_num_threads(2)
     runs = runs_of(given, device)
     amp = device.type == "cuda"
-    if amp:
-        last = channels_last_is_faster(runs[0], given.batch)
-        for run in runs:
-            run.net.lay_out(last=last)
     for run in runs:
         start_from(run, given, device)
+        run.net.lay_out(last=given.channels_last)
+        if given.compiled:
+            run.net.compile()
     train(runs, given, amp)
     for run in runs:
         if given.maps and run.held_out:

@@ -39,6 +39,13 @@ def test_ribs_join_the_vertebra_that_they_reach():
     assert len({b.id for b in anatomy.bones}) == len(anatomy.bones)
 
 
+def test_long_ribs_on_both_sides_are_no_transverse_processes():
+    drawn = spine(ribs=("lr", "lr", "", ""))
+    for k in ((57, 61), (29, 33)):
+        drawn.box("rib", (TOPS[0] + 2, 46, k[0]), (TOPS[0] + 6, 72, k[1]))  # they turn backwards and go on
+    assert [b.rib for b in drawn.anatomy().vertebrae] == [0.999, 0.99, 0.01, 0.01]
+
+
 def test_a_short_piece_beside_a_vertebra_leaves_the_rib_open():
     drawn = spine(ribs=("lr", "", "", ""))
     drawn.box("rib", (TOPS[1] + 2, 46, 57), (TOPS[1] + 7, 50, 66))

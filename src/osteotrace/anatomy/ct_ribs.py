@@ -16,7 +16,7 @@ from osteotrace.space import FloatArray
 
 _LEAST_ML: Final = 0.6
 _NEAR_MM: Final = 18.0  # of a vertebra: the head and neck of a rib
-_BOTH, _ONE, _NONE = 0.99, 0.95, 0.01
+_CLEAR, _BOTH, _ONE, _NONE = 0.999, 0.99, 0.95, 0.01
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +59,10 @@ def ribs_of(found: CtAnswer, vertebrae: CtVertebrae, cut: tuple[bool, ...], sett
     for n in range(vertebrae.count):
         joined.append(
             _probability(
-                on_side[n], _sees_sides(found, vertebrae.centres[n], settings.rib_side_mm), cut=cut[n]
+                on_side[n],
+                _sees_sides(found, vertebrae.centres[n], settings.rib_side_mm),
+                settings.rib_clear_mm,
+                cut=cut[n],
             )
         )
     return CtRibs(parts, tuple(sides), tuple(joined))
@@ -91,9 +94,9 @@ def _joins(
     vertebrae: CtVertebrae,
     found: CtAnswer,
     settings: CtSettings,
-) -> list[dict[str, bool | None]]:
-    """Per vertebra and side: whether a rib joins it, None where there is a doubtful piece."""
-    out: list[dict[str, bool | None]] = [{"left": False, "right": False} for _ in range(vertebrae.count)]
+) -> list[dict[str, float | None]]:
+    """Per vertebra and side the length of the rib that joins it, mm; 0 without, None for a doubtful piece."""
+    out: list[dict[str, float | None]] = [{"left": 0.0, "right": 0.0} for _ in range(vertebrae.count)]
     spacing = tuple(float(s) for s in found.lattice.spacing)
     rows = np.flatnonzero((vertebrae.whole > 0).any(axis=(1, 2)))
     reach = int(_NEAR_MM / spacing[0]) + 1
@@ -119,11 +122,11 @@ def _joins(
             lengths[rib] >= settings.rib_length_mm
             and numbers[vertebra] >= settings.rib_own_share * numbers.sum()
         )
-        side = sides[rib - 1]
+        side, own_sides = sides[rib - 1], out[vertebra - 1]
         if sure:
-            out[vertebra - 1][side] = True
-        elif out[vertebra - 1][side] is not True:
-            out[vertebra - 1][side] = None
+            own_sides[side] = max(own_sides[side] or 0.0, float(lengths[rib]))
+        elif not own_sides[side]:
+            own_sides[side] = None
     return out
 
 
@@ -149,10 +152,11 @@ def _sees_sides(found: CtAnswer, centre: FloatArray, side_mm: float) -> bool:
     return True
 
 
-def _probability(on_side: dict[str, bool | None], sees: bool, *, cut: bool) -> float | None:
+def _probability(on_side: dict[str, float | None], sees: bool, clear_mm: float, *, cut: bool) -> float | None:
+    """That a rib joins a vertebra, from the lengths on its two sides."""
     seen = list(on_side.values())
     if all(seen):
-        return _BOTH
-    if any(s is True for s in seen):
+        return _CLEAR if all(length is not None and length >= clear_mm for length in seen) else _BOTH
+    if any(seen):
         return _ONE
-    return None if cut or not sees or any(s is None for s in seen) else _NONE
+    return None if cut or not sees or any(length is None for length in seen) else _NONE

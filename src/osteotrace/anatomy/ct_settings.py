@@ -17,6 +17,7 @@ class CtSettings:
     unclear_factor: float
     rib_touch_mm: float
     rib_length_mm: float
+    rib_clear_mm: float
     rib_own_share: float
     rib_side_mm: float
     sacrum_height_mm: float

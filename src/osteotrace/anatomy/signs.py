@@ -12,7 +12,7 @@ from osteotrace.anatomy.spine_prior import CERVICAL, Spine
 from osteotrace.space import FloatArray
 
 _NEVER: Final = -np.inf
-_SURE: Final = 0.995  # no detector is surer
+_SURE: Final = 0.999  # no detector is surer
 
 
 @dataclass(frozen=True, slots=True)
