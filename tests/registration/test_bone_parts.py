@@ -94,6 +94,28 @@ def test_bones_hang_where_they_touch() -> None:
     assert joints_of([rest[3]], SETTINGS) == []
 
 
+def test_a_femur_turns_about_the_middle_of_its_head() -> None:
+    rng = np.random.default_rng(5)
+    head = rng.normal(size=(400, 3))
+    head *= 24.0 * np.cbrt(rng.random(400))[:, None] / np.linalg.norm(head, axis=1)[:, None]
+    shaft = np.stack([np.full(200, 50.0), np.zeros(200), -np.linspace(30.0, 200.0, 200)], axis=1)
+    cup = rng.normal(size=(600, 3))
+    cup *= 28.0 / np.linalg.norm(cup, axis=1)[:, None]
+    cup = cup[cup[:, 0] < 8.0]
+    spur = np.array([[49.0, 0.0, -60.0]])  # where the shaft comes nearest
+
+    def made(name: str, points: FloatArray) -> SeenBone:
+        return SeenBone(name, name, "s", points.mean(axis=0), points, spread(points, 14.0, 8), 0.9, cut=True)
+
+    bones = [
+        made("femur left", np.concatenate([head, shaft])),
+        made("hip bone left", np.concatenate([cup, spur])),
+    ]
+    joint = next(j for j in joints_of(bones, SETTINGS) if j.other == 0)
+    assert joint.turn_deg == SETTINGS.loose_turn_deg
+    assert np.linalg.norm(joint.place) < 12.0
+
+
 def _turned(deg: float, about: FloatArray, shift: FloatArray) -> FloatArray:
     motion = motion_of([[np.radians(deg), 0, 0, 0, 0, 0]])[0]
     motion[:3, 3] = about - motion[:3, :3] @ about + shift
