@@ -153,6 +153,18 @@ def test_the_radius_is_that_of_the_bone_and_grows_away_from_it() -> None:
     assert alignment(A, B, 5.0, 4.0).radius_at([[0.0, 0.0, 0.0]]) == [4.0]
 
 
+def test_the_radius_at_a_point_follows_the_form_of_its_bone() -> None:
+    form = np.diag([0.0, 0.0, 0.04, 4.0])  # a bone that may turn about x and y: its ends along z are vague
+    form[2, 3] = form[3, 2] = 0.1
+    lone = replace(bone(4.0, 0.0, 3.0), radius_form=tuple(form[np.triu_indices(4)]))
+    lone = replace(lone, anchors_mm=((0.0, 0.0, -30.0), (0.0, 0.0, 0.0), (0.0, 0.0, 30.0)))
+    bones = replace(bent(), bones=(lone,))
+    points = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 30.0], [0.0, 0.0, -30.0], [10.0, 0.0, 0.0]])
+    expected = np.sqrt([4.0, 4.0 + 36.0 + 6.0, 4.0 + 36.0 - 6.0, 4.0])
+    np.testing.assert_allclose(bones.radius_at(points), expected)
+    assert bones.radius_at([20.0, 0.0, 0.0]) == pytest.approx(np.hypot(2.0, 0.6)), "6 mm outside of the bone"
+
+
 def test_a_place_far_from_the_bones_is_doubtful_where_its_radius_is_no_good_one() -> None:
     bones = replace(bent(), good_radius_mm=8.0)
     assert bones.verdict_at([0.0, 0.0, 60.0]) is Verdict.GOOD

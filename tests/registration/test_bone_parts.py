@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from osteotrace.model.criteria import load_criteria
-from osteotrace.registration.bone_quality import predicted_radius
 from osteotrace.registration.bones import Frame, Start, nearest_start
 from osteotrace.registration.chain import Joint, Measured, joined
 from osteotrace.registration.joints import joints_of
@@ -95,6 +94,28 @@ def test_bones_hang_where_they_touch() -> None:
     assert joints_of([rest[3]], SETTINGS) == []
 
 
+def test_a_femur_turns_about_the_middle_of_its_head() -> None:
+    rng = np.random.default_rng(5)
+    head = rng.normal(size=(400, 3))
+    head *= 24.0 * np.cbrt(rng.random(400))[:, None] / np.linalg.norm(head, axis=1)[:, None]
+    shaft = np.stack([np.full(200, 50.0), np.zeros(200), -np.linspace(30.0, 200.0, 200)], axis=1)
+    cup = rng.normal(size=(600, 3))
+    cup *= 28.0 / np.linalg.norm(cup, axis=1)[:, None]
+    cup = cup[cup[:, 0] < 8.0]
+    spur = np.array([[49.0, 0.0, -60.0]])  # where the shaft comes nearest
+
+    def made(name: str, points: FloatArray) -> SeenBone:
+        return SeenBone(name, name, "s", points.mean(axis=0), points, spread(points, 14.0, 8), 0.9, cut=True)
+
+    bones = [
+        made("femur left", np.concatenate([head, shaft])),
+        made("hip bone left", np.concatenate([cup, spur])),
+    ]
+    joint = next(j for j in joints_of(bones, SETTINGS) if j.other == 0)
+    assert joint.turn_deg == SETTINGS.loose_turn_deg
+    assert np.linalg.norm(joint.place) < 12.0
+
+
 def _turned(deg: float, about: FloatArray, shift: FloatArray) -> FloatArray:
     motion = motion_of([[np.radians(deg), 0, 0, 0, 0, 0]])[0]
     motion[:3, 3] = about - motion[:3, :3] @ about + shift
@@ -117,14 +138,51 @@ def test_a_measurement_that_its_neighbours_contradict_loses_weight() -> None:
     assert abs((chain.motions[3] @ np.r_[CENTRES[3], 1.0])[1]) < 2.0
 
 
-def test_bones_without_images_follow_and_are_less_sure_the_farther_they_are() -> None:
+def test_bones_without_images_follow() -> None:
     chain = joined(CENTRES, np.eye(4), [_measured(n) for n in (0, 1, 2)], JOINTS)
     assert (chain.motions[6] @ np.r_[CENTRES[6], 1.0])[2] == pytest.approx(CENTRES[6, 2] + 5.0, abs=1.5)
-    radius = [
-        predicted_radius(c, seen("vertebra", centre), None, SETTINGS, measured=n < 3)
-        for n, (c, centre) in enumerate(zip(chain.covariance, CENTRES, strict=True))
-    ]
-    assert radius[2] < radius[3] < radius[4] < radius[6]
+
+
+def test_redundancy_tells_which_bones_the_others_check() -> None:
+    alone = joined(CENTRES[:1], np.eye(4), [_measured(0)], [])
+    assert alone.redundancy[0] == pytest.approx(0.0, abs=0.01)
+    assert alone.misfit[0] == pytest.approx(0.0, abs=0.01)
+    chain = joined(CENTRES, np.eye(4), [_measured(n) for n in (0, 1, 2)], JOINTS)
+    assert chain.redundancy[1] > chain.redundancy[[0, 2]].max() > 0.5
+    assert chain.redundancy[3:].max() == 0.0
+
+
+def test_misfit_over_redundancy_tells_how_true_the_precisions_are() -> None:
+    rng = np.random.default_rng(3)
+
+    def ratio(scale: float) -> float:
+        chains = [joined(CENTRES, np.eye(4), _drawn(rng, scale), JOINTS) for _ in range(40)]
+        return float(np.mean([chain.misfit.sum() / chain.redundancy.sum() for chain in chains]))
+
+    half, true, double = ratio(0.5), ratio(1.0), ratio(2.0)
+    assert 1.0 < true < 1.7, "a little above 1, by the weights of Student's t"
+    assert half < 0.6 * true
+    assert double > 1.3 * true
+
+
+def _drawn(rng: np.random.Generator, scale: float) -> list[Measured]:
+    """Measurements of a straight row that scatter by their nominal deviations times a scale."""
+    out = []
+    joint = JOINTS[0]
+    own = np.zeros(6)
+    for n, centre in enumerate(CENTRES):
+        if n:
+            turn = rng.normal(0.0, np.radians(joint.turn_deg), 3) * scale
+            lever = centre - JOINTS[n - 1].place, CENTRES[n - 1] - JOINTS[n - 1].place
+            slide = rng.normal(0.0, joint.slide_mm, 3) * scale
+            at = own[3:] - np.cross(own[:3], lever[1]) + slide
+            own = np.r_[own[:3] + turn, at + np.cross(own[:3] + turn, lever[0])]
+        said = own + scale * np.r_[rng.normal(0.0, np.radians(1.0), 3), rng.normal(0.0, 0.5, 3)]
+        motion = motion_of([[*said[:3], 0.0, 0.0, 0.0]])[0]
+        motion[:3, 3] = centre - motion[:3, :3] @ centre + said[3:]
+        precision = np.diag(np.r_[[np.radians(1.0) ** -2.0] * 3, [0.5**-2.0] * 3])
+        out.append(Measured(n, motion, precision))
+    return out
 
 
 def test_anchors_spread_over_a_bone() -> None:

@@ -30,7 +30,7 @@ def _rod(forward: bool) -> tuple[Patch, FloatArray]:
     near = np.flatnonzero((radius < 13.0) & (np.abs(points[:, 2]) < 14.0))[::5]
     samples = Samples(points[near], np.rint(ranks[near] * (BINS - 1)).astype(np.int64))
     table = relation(field, [(samples, np.eye(4))])
-    return Patch(samples, field, forward, "CT-CT", ("a", "b")), table
+    return Patch(samples, field, forward, "CT-CT", ("a", "b"), 2.0), table
 
 
 @pytest.mark.parametrize("forward", [True, False])

@@ -16,6 +16,9 @@ from osteotrace.space import FloatArray, Polyrigid, RigidTransform
 Vector = tuple[float, float, float]
 """Three numbers in LPS."""
 
+ANCHOR_MM = 14.0
+"""Between the anchors of a bone: what lies farther from all of them is outside of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class BoneMotion:
@@ -44,12 +47,15 @@ class BoneMotion:
     margin : float or None
         Relative advantage in agreement over copies shifted along the spine; None where not tested.
     radius_mm : float
-        Predicted 95% radius of the error at points of the bone.
+        Predicted 95% radius of the error at points of the bone, root mean square over it.
     growth : float
-        What is added to the radius for each mm away from the bone.
+        What is added to the radius for each mm away from the bone, beyond the spacing of its anchors.
     verdict : Verdict
     reasons : tuple of str
         Why the verdict is not better.
+    radius_form : tuple of float
+        Square of the radius at a point: a quadratic form in (x, y, z, 1) from `centre_mm`; upper triangle
+        of a symmetric matrix, row by row, 10 numbers (1, mm, mm²). Empty: `radius_mm` at every point.
     """
 
     name: str
@@ -68,6 +74,17 @@ class BoneMotion:
     growth: float
     verdict: Verdict
     reasons: tuple[str, ...] = ()
+    radius_form: tuple[float, ...] = ()
+
+    def square_radius(self, points: FloatArray) -> FloatArray:
+        """Square of the predicted 95% radius by the motion of this bone, mm²; points (n, 3), LPS mm."""
+        if not self.radius_form:
+            return np.full(len(points), self.radius_mm**2)
+        form = np.zeros((4, 4))
+        form[np.triu_indices(4)] = self.radius_form
+        form = (form + form.T) / (1.0 + np.eye(4))
+        place = np.column_stack([points - np.array(self.centre_mm), np.ones(len(points))])
+        return np.asarray(np.maximum(((place @ form) * place).sum(axis=1), 0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +168,10 @@ class Alignment:
         if blend is None:
             return np.full(shape, self.error_mm or 0.0)
         weights, distances = blend.weights(points)
-        near = weights @ np.square([bone.radius_mm for bone in self.bones])
-        far = (weights * distances) @ np.array([bone.growth for bone in self.bones])
+        flat = np.asarray(points, dtype=np.float64).reshape(-1, 3)
+        near = (weights * np.column_stack([bone.square_radius(flat) for bone in self.bones])).sum(axis=1)
+        outside = np.maximum(distances - ANCHOR_MM, 0.0)
+        far = (weights * outside) @ np.array([bone.growth for bone in self.bones])
         return np.asarray(np.sqrt(near + far**2)).reshape(shape)
 
     def bone_at(self, point: ArrayLike) -> BoneMotion | None:

@@ -9,13 +9,12 @@ import numpy as np
 
 from osteotrace.model.alignment import BoneMotion, Vector
 from osteotrace.model.values import Verdict
+from osteotrace.registration.bone_radius import mean_radius, radius_form
 from osteotrace.registration.patches import BonePair
 from osteotrace.registration.per_bone import Fitted, agreement_at, best_near, moved_apart
 from osteotrace.registration.settings import BoneSettings
-from osteotrace.registration.skeleton import SeenBone
 from osteotrace.space import FloatArray, RigidTransform
 
-_R95 = 2.795  # 95% radius of a normal error in three dimensions, in its standard deviation along each axis
 _SEGMENT_MM = 30.0  # height of a segment where a vertebra has no neighbour
 _ITERATIONS = 8
 _REACH_MM = 8.0
@@ -111,7 +110,8 @@ def _motion(
     pair, motion = fitted.pairs[i], fitted.chain.motions[i]
     seen = i in fitted.measured
     residual = moved_apart(fitted.measured[i], motion, pair.bone.points) if seen else None
-    radius = predicted_radius(fitted.chain.covariance[i], pair.bone, residual, settings, measured=seen)
+    form = radius_form(fitted, i, settings)
+    radius = mean_radius(form, pair.bone)
     margin = margins.each.get(i)
     in_part = pair.overlap < _LEAST_SEEN and (pair.fixed is None or pair.moving is None)
     verdict, reasons = _judged(radius, residual, fitted.chain.trust[i], seen, in_part, settings)
@@ -132,30 +132,8 @@ def _motion(
         growth=settings.radius_growth,
         verdict=verdict,
         reasons=reasons,
+        radius_form=tuple(float(v) for v in form[np.triu_indices(4)]),
     )
-
-
-def predicted_radius(
-    covariance: FloatArray, bone: SeenBone, residual: float | None, settings: BoneSettings, *, measured: bool
-) -> float:
-    """95% radius of the error at points of a bone, mm.
-
-    Parameters
-    ----------
-    covariance : ndarray, shape (6, 6)
-        Of turn (rad) and place (mm) at the centre.
-    bone : SeenBone
-    residual : float or None
-        Between what the images alone say and the motion that is used, mm.
-    settings : BoneSettings
-        The calibrated ``radius_*``.
-    """
-    lever = float(np.sqrt(((bone.points - bone.centre) ** 2).sum(axis=1).mean()))
-    variance = (np.trace(covariance[3:, 3:]) + 2.0 / 3.0 * lever**2 * np.trace(covariance[:3, :3])) / 3.0
-    factor = settings.radius_measured if measured else settings.radius_guessed
-    spread = factor * _R95 * float(np.sqrt(variance))
-    away = settings.radius_per_residual * (residual or 0.0)
-    return float(np.sqrt(settings.radius_base_mm**2 + spread**2 + away**2))
 
 
 def _judged(

@@ -72,11 +72,19 @@ class Chain:
         Of turn (rad) and place (mm) at the centre of each bone.
     trust : ndarray, shape (n,)
         Weight that was left to the measurement of each bone, 0 (none or contradicted) to 1 and a little more.
+    misfit : ndarray, shape (n,)
+        Square of what the measurement of each bone lies off, in its nominal standard deviations, with that
+        weight; 0 without one.
+    redundancy : ndarray, shape (n,)
+        Its expectation by the nominal precisions, 0 (nothing else tells this bone) to 6: the redundancy
+        number of least squares adjustment.
     """
 
     motions: FloatArray
     covariance: FloatArray
     trust: FloatArray
+    misfit: FloatArray
+    redundancy: FloatArray
 
 
 def joined(
@@ -91,7 +99,7 @@ def joined(
     start : ndarray, shape (4, 4)
         Motion of the whole, about which is linearised.
     measured : sequence of Measured
-        Several of one bone add up; `Chain.trust` is that of the last of them.
+        Several of one bone add up; trust, misfit and redundancy are those of the last of them.
     joints : sequence of Joint
     """
     n = len(centres)
@@ -101,6 +109,7 @@ def joined(
         _add_joint(base, centres, joint)
     told = [_increment(m.motion, start, centres[m.bone]) for m in measured]
     trust: FloatArray = np.ones(len(measured))
+    off: list[float] = []
     state: FloatArray = np.zeros(6 * n)
     covariance: FloatArray = np.eye(6 * n)
     for _ in range(_ROUNDS):
@@ -119,9 +128,11 @@ def joined(
         trust = np.asarray((_FREEDOM + 6.0) / (_FREEDOM + np.array(off)))
     motions = np.array([_moved(start, c, state[6 * i : 6 * i + 6]) for i, c in enumerate(centres)])
     blocks = np.array([covariance[6 * i : 6 * i + 6, 6 * i : 6 * i + 6] for i in range(n)])
-    left = np.zeros(n)
-    left[[m.bone for m in measured]] = trust
-    return Chain(motions, blocks, left)
+    left, misfit, redundancy = np.zeros((3, n))
+    for m, square, weight in zip(measured, off, trust, strict=True):
+        left[m.bone], misfit[m.bone] = weight, weight * square
+        redundancy[m.bone] = max(6.0 - float(weight * np.trace(m.precision @ blocks[m.bone])), 0.0)
+    return Chain(motions, blocks, left, misfit, redundancy)
 
 
 def _increment(motion: FloatArray, start: FloatArray, centre: FloatArray) -> FloatArray:

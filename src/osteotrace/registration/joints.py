@@ -12,6 +12,7 @@ from osteotrace.registration.chain import Joint
 from osteotrace.registration.settings import BoneSettings
 from osteotrace.registration.skeleton import SeenBone
 
+_SOCKET_MM = 25.0  # of the socket: the head of a femur, whose radius is 20 to 27 mm
 _SEGMENT_MM = 32.0  # a usual distance of two vertebrae; farther ones have a missed one between them
 
 
@@ -19,7 +20,8 @@ def joints_of(bones: Sequence[SeenBone], settings: BoneSettings) -> list[Joint]:
     """Joints of a skeleton.
 
     Vertebra to vertebra, the lowest to the sacrum, sacrum to hip bones, rib to the nearest vertebra, femur to
-    its hip bone, skull to the uppermost vertebra; any other bone loosely to the nearest one.
+    its hip bone, about the middle of its head; skull to the uppermost vertebra; any other bone loosely to the
+    nearest one.
 
     Parameters
     ----------
@@ -56,11 +58,19 @@ def _hanging(bones: Sequence[SeenBone], number: int, row: Sequence[int], s: Bone
         return _touching(bones, number, row, s.rib_slide_mm, s.rib_turn_deg)
     hip = others.get(f"hip bone {name.rpartition(' ')[2]}")
     if name.startswith("femur") and hip is not None:
-        return _touching(bones, number, [hip], s.rib_slide_mm, s.loose_turn_deg)
+        return _in_socket(bones, number, hip, s)
     if name == "skull" and row:
         return _touching(bones, number, [row[0]], s.rib_slide_mm, s.rib_turn_deg)
     rest = [i for i in range(len(bones)) if i != number]
     return _touching(bones, number, rest, s.loose_slide_mm, s.loose_turn_deg) if rest else None
+
+
+def _in_socket(bones: Sequence[SeenBone], number: int, socket: int, s: BoneSettings) -> Joint:
+    """Ball joint: the bone turns about the middle of what lies in the socket, not where it comes nearest."""
+    points = bones[number].points
+    distance = cKDTree(bones[socket].points).query(points)[0]
+    place = points[distance <= max(_SOCKET_MM, float(distance.min()))].mean(axis=0)
+    return Joint(socket, number, place, s.rib_slide_mm, s.loose_turn_deg)
 
 
 def _touching(

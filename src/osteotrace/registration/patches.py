@@ -57,6 +57,8 @@ class Patch:
         Modalities, in alphabetical order: ``CT-MR`` ...
     series : tuple of str
         Fixed and moving series.
+    voxel_mm : float
+        Edge of a cube as large as a voxel, of the series with the larger voxels.
     """
 
     samples: Samples
@@ -64,6 +66,7 @@ class Patch:
     forward: bool
     kind: str
     series: tuple[str, str]
+    voxel_mm: float
 
     def pose(self, motion: FloatArray) -> FloatArray:
         """Probe to field from fixed to moving, or back."""
@@ -180,7 +183,10 @@ class Images:
             return None
         ends = series if forward else (series[1], series[0])
         kind = "-".join(sorted(self._volumes[s].series.modality.value for s in series))
-        return Patch(samples, self._field(*ends, motion, forward), forward, kind, series)
+        voxel = max(self._volumes[s].grid.voxel_volume_mm3 for s in series)
+        return Patch(
+            samples, self._field(*ends, motion, forward), forward, kind, series, float(np.cbrt(voxel))
+        )
 
     def is_mr(self, series: str) -> bool:
         """Whether a series is MR."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from osteotrace.model.criteria import Criteria
 
@@ -125,11 +126,17 @@ class BoneSettings:
         The same of rib and vertebra.
     loose_slide_mm, loose_turn_deg : float
         The same of bones with free joints.
-    radius_base_mm, radius_measured, radius_guessed, radius_per_residual : float
-        Predicted 95% radius of a bone = sqrt(base² + (factor · spread)² + (factor · residual)²), mm; the
-        factor of the spread is that of bones whose own images were followed, or that of the others.
+    radius_base : tuple of float
+        What remains of the predicted 95% radius when everything agrees, in edges of the larger voxel: CT and
+        CT, CT and MR, MR and MR.
+    radius_measured, radius_guessed : float
+        Factor of the spread in it, of bones whose own images were followed and of the others.
+    radius_unchecked : float
+        Variance of unit weight that is added where no neighbour checks a bone.
+    radius_per_residual : float
+        Factor of the distance between what its own images say and the motion that is used.
     radius_growth : float
-        What is added to the radius for each mm away from a bone.
+        What is added to the radius for each mm outside of a bone.
     good_radius_mm, failed_radius_mm : float
         Largest radius of the verdicts good and doubtful, mm.
     good_margin, failed_margin : float
@@ -158,9 +165,10 @@ class BoneSettings:
     rib_turn_deg: float
     loose_slide_mm: float
     loose_turn_deg: float
-    radius_base_mm: float
+    radius_base: tuple[float, ...]
     radius_measured: float
     radius_guessed: float
+    radius_unchecked: float
     radius_per_residual: float
     radius_growth: float
     good_radius_mm: float
@@ -188,15 +196,22 @@ class BoneSettings:
         CriterionError
             When one is unknown or not a number.
         """
-        names = [name for name in cls.__dataclass_fields__ if not name.startswith("sd_")]
-        return cls(
-            **{name: criteria.number(f"registration.bone_{name}") for name in names},
-            sd_ct_ct=criteria.numbers("registration.bone_sd_ct_ct"),
-            sd_ct_mr=criteria.numbers("registration.bone_sd_ct_mr"),
-            sd_mr_mr=criteria.numbers("registration.bone_sd_mr_mr"),
-        )
+        several = ("radius_base", "sd_ct_ct", "sd_ct_mr", "sd_mr_mr")
+        names = [name for name in cls.__dataclass_fields__ if name not in several]
+        values: dict[str, Any] = {name: criteria.number(f"registration.bone_{name}") for name in names}
+        values |= {name: criteria.numbers(f"registration.bone_{name}") for name in several}
+        return cls(**values)
 
     def sd_of(self, kind: str) -> tuple[tuple[float, ...], float]:
         """Standard deviations of place (mm; x, y, z) and turn (degrees) for a pair of modalities."""
-        table = {"CT-CT": self.sd_ct_ct, "CT-MR": self.sd_ct_mr}.get(kind, self.sd_mr_mr)
+        table = (self.sd_ct_ct, self.sd_ct_mr, self.sd_mr_mr)[_place(kind)]
         return table[:3], table[3]
+
+    def base_of(self, kind: str) -> float:
+        """What remains of the predicted 95% radius, in voxels, for a pair of modalities."""
+        return self.radius_base[_place(kind)]
+
+
+def _place(kind: str) -> int:
+    """Among CT and CT, CT and MR, MR and MR."""
+    return {"CT-CT": 0, "CT-MR": 1}.get(kind, 2)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from osteotrace.model.alignment import ANCHOR_MM
 from osteotrace.model.anatomy import Anatomy, Bone
 from osteotrace.space import FloatArray
 
 _POINTS = 600  # of a bone at most
-_ANCHOR_MM = 14.0  # between the anchors of a bone
 _ANCHORS = 48  # at most
 _FEW = 0.75  # of the bones of another series
 _SAME_MM = 12.0  # centres of one bone in two series of a frame
@@ -135,7 +135,7 @@ def _bones(anatomy: Anatomy) -> list[SeenBone]:
 
 
 def _seen(bone: Bone, series_id: str, centre: FloatArray, points: FloatArray, volume_ml: float) -> SeenBone:
-    anchors = spread(points, _ANCHOR_MM, _ANCHORS)
+    anchors = spread(points, ANCHOR_MM, _ANCHORS)
     if (
         bone.name == "vertebra"
         and volume_ml < _BODY_ML
