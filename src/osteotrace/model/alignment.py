@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -70,7 +71,7 @@ class BoneMotion:
     reasons: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: the blend is kept
 class Alignment:
     """A motion between two frames and how far it can be trusted.
 
@@ -120,9 +121,9 @@ class Alignment:
         """Fixed and moving frame of reference UID."""
         return (self.transform.from_frame, self.transform.to_frame)
 
-    @property
+    @cached_property
     def blend(self) -> Polyrigid | None:
-        """The motions of all bones as one map; None when there are none."""
+        """The motions of all bones as one map, made once; None when there are none."""
         if not self.bones:
             return None
         motions = [bone.transform.matrix for bone in self.bones]
