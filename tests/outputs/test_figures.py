@@ -13,7 +13,14 @@ from osteotrace.model.patient import PatientImages
 from osteotrace.model.values import Verdict, View
 from osteotrace.outputs.figures import DisplaySettings, lesion_figure, planar_figures, timeline_figure
 from osteotrace.outputs.figures.panels import left_out, panels_of
-from osteotrace.outputs.figures.picture import Picture, drawable, picture_of
+from osteotrace.outputs.figures.picture import (
+    _JPEG_BYTES,
+    _QUALITIES,
+    Picture,
+    _small_jpeg,
+    drawable,
+    picture_of,
+)
 from outputs.factory import FRAME_CT, Case, without_lesions
 
 
@@ -238,3 +245,16 @@ def test_a_noisy_figure_still_fits_into_the_report() -> None:
     picture = picture_of(figure, "noise", "", 60)
     assert len(picture.jpeg) < len(picture.png) / 2
     assert picture.smallest[0] == "jpeg"
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.3, 0.6, 2.0, 20.0])
+def test_the_best_quality_that_fits_is_taken(noise: float) -> None:
+    values = np.random.default_rng(1).normal(100.0, 1.0 + noise, (700, 900, 3))
+    image = Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
+    tried = []
+    for quality in _QUALITIES:
+        stream = io.BytesIO()
+        image.save(stream, "JPEG", quality=quality, subsampling=0, optimize=True)
+        tried.append(stream.getvalue())
+    fitting = [content for content in tried if len(content) <= _JPEG_BYTES]
+    assert _small_jpeg(image) == (fitting[0] if fitting else tried[-1])

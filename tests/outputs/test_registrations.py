@@ -15,7 +15,7 @@ from osteotrace.model.values import Verdict
 from osteotrace.outputs import deidentify, write_outputs
 from osteotrace.outputs.dicom.common import is_uid
 from osteotrace.outputs.folder import OutputFolder
-from osteotrace.outputs.registrations import displacements, lattice, save_registrations
+from osteotrace.outputs.registrations import displacements, fields_of, lattice, save_registrations
 from osteotrace.space import Grid, RigidTransform, map_by_itk_file, write_itk_field, write_itk_rigid
 from outputs.factory import FRAME_CT, FRAME_MR, PATIENT_NAME, make_case, tilted
 
@@ -59,7 +59,7 @@ def with_bones(workup):
 
 def saved(workup, folder):
     out = OutputFolder.open(folder)
-    save_registrations(workup, out)
+    save_registrations(workup, out, fields_of(workup))
     out.finish()
     return sorted(
         str(p.relative_to(folder)) for p in folder.rglob("*") if p.suffix in (".dcm", ".tfm", ".h5")

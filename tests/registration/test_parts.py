@@ -6,16 +6,18 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import fft
 from scipy.spatial.transform import Rotation
 
 from osteotrace.model.values import Modality
-from osteotrace.registration.coarse import rotations, search
-from osteotrace.registration.edges import edge_agreement
+from osteotrace.registration.coarse import rotations, search, transform
+from osteotrace.registration.edges import edge_agreement, reached
 from osteotrace.registration.evidence import evidence, overlap
 from osteotrace.registration.pose import distance, distinct, make_pairs, mean_pose
 from osteotrace.registration.pyramid import Prepared, prepare
 from osteotrace.registration.refine import Tether, climb, draw_samples
 from osteotrace.space import FloatArray, Grid
+from osteotrace.space.grid import apply_affine
 
 from ._limb import CT_HU, MR_SIGNAL, motion, scan, volume
 
@@ -188,3 +190,18 @@ def test_a_short_tether_keeps_the_pose_and_a_long_one_lets_it_go(ct: Prepared, m
     held, free = (climb(pairs, anchor, 0.0, 25, Tether(anchor, reach))[1] for reach in (5.0, 500.0))
     assert distance(held, anchor, points) < 3.0
     assert distance(free, truth, points) < 3.0
+
+
+def test_a_transform_leaves_out_lines_of_zeros_and_nothing_else() -> None:
+    images = np.random.default_rng(0).random((2, 7, 5, 6)).astype(np.float32)
+    shape = (16, 12, 15)
+    assert np.array_equal(transform(images, shape), fft.rfftn(images, shape, axes=(1, 2, 3)))
+
+
+def test_voxels_that_a_pose_takes_into_another_image() -> None:
+    matrix = motion((5.0, 10.0, -20.0), (1.2, -0.7, 0.4))
+    index = apply_affine(matrix, np.moveaxis(np.indices((9, 8, 7)), 0, -1))
+    for beyond in (0.0, 0.5):
+        expected = ((index >= -beyond) & (index <= np.array((8, 7, 6)) - 1.0 + beyond)).all(axis=-1)
+        assert np.array_equal(reached(matrix, (9, 8, 7), (8, 7, 6), beyond), expected)
+        assert 0 < expected.sum() < expected.size

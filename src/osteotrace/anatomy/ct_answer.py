@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from osteotrace.anatomy.ct_body import AIR_HU, COARSE, outline, patient_in
-from osteotrace.anatomy.network import Network, canonical_grid, on_lattice
+from osteotrace.anatomy.network import AT_WORK, Network, canonical_grid, on_lattice
 from osteotrace.space import Grid
 
 LATTICE_MM: Final = (2.0, 2.0, 2.0)  # the network was trained on this lattice
@@ -139,9 +139,11 @@ def _over_tiles(
         hu,
     )
     for box, kept in tiles(patient, shape):
-        logits = _logits(network, hu[box] / np.float32(_SCALE_HU))
         first = kept[0].start - box[0].start
-        _put(found, kept, logits[:, first : first + kept[0].stop - kept[0].start], network)
+        with AT_WORK:
+            logits = _logits(network, hu[box] / np.float32(_SCALE_HU))
+            _put(found, kept, logits[:, first : first + kept[0].stop - kept[0].start], network)
+            del logits  # some hundred megabytes, before another network begins
     return found
 
 

@@ -9,8 +9,10 @@ from contextlib import suppress
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from osteotrace.errors import OutputError, SpaceError
@@ -42,8 +44,16 @@ def key_of(volume: Volume, *made_by: str) -> str:
     ):  # fmt: skip
         digest.update(text.encode() + b"\0")
     digest.update(grid.affine.tobytes())
-    digest.update(np.ascontiguousarray(volume.values).data)
+    for part in as_stored(volume.values):
+        digest.update(part)
     return digest.hexdigest()[:24]
+
+
+def as_stored(values: NDArray[Any]) -> tuple[bytes, memoryview]:
+    """Order of an array in memory, and its bytes in this order: to bring a CT into another one takes long."""
+    if values.flags.f_contiguous:
+        return b"F", values.T.data
+    return b"C", np.ascontiguousarray(values).data
 
 
 @cache

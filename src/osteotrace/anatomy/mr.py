@@ -199,6 +199,13 @@ def channel(network: Network, name: str) -> int:
     return network.channels.index(name)
 
 
+def around(mask: NDArray[np.bool_], reach_mm: float, lattice: Grid) -> tuple[slice, ...]:
+    """Box of all voxels that lie within a distance of a mask, and more; the mask holds a voxel."""
+    wide = np.ceil(reach_mm / lattice.spacing).astype(int) + 1
+    box = ndimage.find_objects(mask.view(np.uint8))[0]
+    return tuple(slice(max(0, s.start - w), s.stop + w) for s, w in zip(box, wide, strict=True))
+
+
 def _credible(bodies: NDArray[np.int32], body: NDArray[np.float32], settings: MrSettings) -> bool:
     return (
         int(bodies.max(initial=0)) >= settings.bodies_min
@@ -217,10 +224,12 @@ def bodies_on(
     settings = settings or packaged_settings()
     body = found.probability[channel(network, "body")]
     sampling = tuple(float(s) for s in found.lattice.spacing)
-    distance, nearest = ndimage.distance_transform_edt(
-        found.bodies == 0, sampling=sampling, return_indices=True
-    )
-    spread = np.where(distance < 2 * max(sampling), found.bodies[tuple(nearest)], 0)
+    reach = 2 * max(sampling)
+    box = around(found.bodies > 0, reach, found.lattice)
+    bodies = found.bodies[box]
+    distance, nearest = ndimage.distance_transform_edt(bodies == 0, sampling=sampling, return_indices=True)
+    spread = np.zeros_like(found.bodies)
+    spread[box] = np.where(distance < reach, bodies[tuple(nearest)], 0)
     share = resample_part(np.where(spread > 0, body, np.float32(0)), found.lattice, grid)
     label = resample_part(spread.astype(np.float32), found.lattice, grid, order=0)
     return np.where(share > settings.border_probability, np.round(label), 0).astype(np.uint16)

@@ -33,11 +33,11 @@ def instances(
     seeds = _joined_cores(seeds, mask, lattice, settings)
     if not seeds.any():
         return np.zeros(mask.shape, np.int32)
-    near = np.where(mask, _nearest(seeds, lattice), 0)
+    near = _nearest(seeds, mask, lattice)
     split = _split_cores(seeds, near, core, lattice, settings)
     if split is not seeds:
         seeds = split
-        near = np.where(mask, _nearest(seeds, lattice), 0)
+        near = _nearest(seeds, mask, lattice)
     out = np.zeros(mask.shape, np.int32)
     for label, box in enumerate(ndimage.find_objects(near), start=1):
         if box is None:
@@ -79,12 +79,16 @@ def dark_layer(
     return out
 
 
-def _nearest(seeds: NDArray[np.int32], lattice: Grid) -> NDArray[np.int32]:
-    """Number of the nearest seed at each voxel."""
+def _nearest(seeds: NDArray[np.int32], mask: NDArray[np.bool_], lattice: Grid) -> NDArray[np.int32]:
+    """Number of the nearest seed at each voxel of a mask that holds all seeds; 0 elsewhere."""
+    box = ndimage.find_objects(mask.view(np.uint8))[0]
+    own = seeds[box]
     index = ndimage.distance_transform_edt(
-        seeds == 0, sampling=lattice.spacing, return_distances=False, return_indices=True
+        own == 0, sampling=lattice.spacing, return_distances=False, return_indices=True
     )
-    return np.asarray(seeds[tuple(index)])
+    out = np.zeros_like(seeds)
+    out[box] = np.where(mask[box], own[tuple(index)], 0)
+    return out
 
 
 def _split_cores(

@@ -46,7 +46,9 @@ def _shares(
 
     bodies = found.bodies > 0
     spacing = tuple(float(s) for s in found.lattice.spacing)
-    near = ndimage.distance_transform_edt(~bodies, sampling=spacing) < settings.disc_reach_mm
+    box = mr.around(bodies, settings.disc_reach_mm, found.lattice)
+    near = np.zeros(bodies.shape, bool)
+    near[box] = ndimage.distance_transform_edt(~bodies[box], sampling=spacing) < settings.disc_reach_mm
     rows = np.flatnonzero(bodies.any(axis=(1, 2)))
     along = np.zeros(bodies.shape, bool)
     along[rows[0] : rows[-1] + 1] = True

@@ -9,7 +9,8 @@ import math
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
+from threading import RLock
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,9 @@ from osteotrace.space import FloatArray, Grid, resample, threads
 
 # Columns: inferior, posterior, left in LPS. The networks were trained on arrays with these axes.
 CANONICAL: FloatArray = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
+
+AT_WORK: Final = RLock()
+"""Held while a network works: it takes all threads and most of the memory, so that one works at a time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +65,8 @@ class TileSettings:
 
 def load_network(name: str) -> Network:
     """An embedded network (``mr``), on as many threads as :func:`osteotrace.space.threads` allows."""
-    return _loaded(name, threads())
+    with AT_WORK:
+        return _loaded(name, threads())
 
 
 @cache
@@ -255,6 +260,7 @@ def _answer(
 ) -> NDArray[np.float32]:
     pads = [(0, -n % m) for n, m in zip(image.shape, multiple, strict=True)]
     padded = np.pad(image, pads, constant_values=float(image.min()))
-    (logits,) = network.session.run(["logits"], {"image": padded[None, None]})
+    with AT_WORK:
+        (logits,) = network.session.run(["logits"], {"image": padded[None, None]})
     i, j, k = image.shape
     return np.asarray(logits[0][:, :i, :j, :k])

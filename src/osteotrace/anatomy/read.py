@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal
-
-import numpy as np
 
 from osteotrace import __version__
 from osteotrace.anatomy.adapters import run_totalsegmentator
 from osteotrace.anatomy.choose import choose
 from osteotrace.anatomy.files import LabelFiles, anatomies_of_files
-from osteotrace.anatomy.keep import key_of, load, networks_digest, save
+from osteotrace.anatomy.keep import as_stored, key_of, load, networks_digest, save
 from osteotrace.anatomy.segment import segment
 from osteotrace.errors import ProgramError
 from osteotrace.model.anatomy import Anatomy
@@ -35,10 +35,11 @@ Source = Program | LabelFiles
 
 PROGRAMS: Final[tuple[Program, ...]] = ("builtin", "totalsegmentator", "none")
 
+_AT_ONCE: Final = 2  # volumes: while the network reads one, what it said of another is put in order
 _NOT_ASKED: Final = "no skeleton was asked for (--anatomy none)"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)  # no slots: the digest is kept
 class Skeletons:
     """What is known of the bones of a patient.
 
@@ -56,13 +57,14 @@ class Skeletons:
     not_read: tuple[NotRead, ...] = ()
     problems: tuple[Problem, ...] = ()
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Over all labels and who made them: whatever rests on the skeletons changes with it."""
         digest = hashlib.sha256()
         for one in self.anatomies:
             digest.update(f"{one.series_id}\0{one.made_by}\0{one.bones!r}\0".encode())
-            digest.update(np.ascontiguousarray(one.labels).data)
+            for part in as_stored(one.labels):
+                digest.update(part)
         return digest.hexdigest()[:24]
 
 
@@ -118,15 +120,19 @@ def read(
         return Skeletons(anatomies, left, _problems(anatomies))
     choice = choose(images, criteria, wanted)
     anatomies_read: list[Anatomy] = []
-    for done, volume in enumerate(choice.volumes):
-        if progress is not None:
-            progress("skeleton", done, len(choice.volumes))
-        try:
-            anatomies_read.append(_kept(volume, source, criteria, cache))
-        except ProgramError as error:
-            if source != "builtin":
-                raise
-            return Skeletons((), _rest(images, (), error.found), (_unavailable(error),))
+    pool = ThreadPoolExecutor(min(_AT_ONCE, threads()) if source == "builtin" else 1)
+    try:
+        coming = [pool.submit(_kept, volume, source, criteria, cache) for volume in choice.volumes]
+        for done, one in enumerate(coming):
+            if progress is not None:
+                progress("skeleton", done, len(choice.volumes))
+            anatomies_read.append(one.result())
+    except ProgramError as error:
+        if source != "builtin":
+            raise
+        return Skeletons((), _rest(images, (), error.found), (_unavailable(error),))
+    finally:
+        pool.shutdown(cancel_futures=True)
     if progress is not None and choice.volumes:
         progress("skeleton", len(choice.volumes), len(choice.volumes))
     return Skeletons(tuple(anatomies_read), choice.not_read, _problems(anatomies_read))

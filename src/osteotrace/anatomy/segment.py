@@ -191,8 +191,8 @@ def _bones(found: mr.MrBodies, network: Network, settings: MrSettings) -> tuple[
 
 def _is_cut(found: mr.MrBodies, number: int) -> bool:
     """Whether a body touches the end of the volume above, below, before or behind it."""
-    own = ndimage.binary_dilation(found.bodies == number, iterations=1)
-    border = np.zeros_like(own)
-    border[[0, -1]] = True
-    border[:, [0, -1]] = True
-    return bool((own & (border | ~found.inside)).any())
+    box = ndimage.find_objects((found.bodies == number).view(np.uint8))[0]
+    wide = tuple(slice(max(0, s.start - 1), s.stop + 1) for s in box)
+    own = ndimage.binary_dilation(found.bodies[wide] == number, iterations=1)
+    at_an_end = any(wide[axis].start == 0 or wide[axis].stop >= found.bodies.shape[axis] for axis in (0, 1))
+    return at_an_end or bool((own & ~found.inside[wide]).any())

@@ -81,9 +81,10 @@ class _Scene:
         ways = []
         for n, anatomy in enumerate(self.anatomies):
             way = route(self.alignments, frame, anatomy.grid.frame_of_reference_uid)
-            if way is not None and way.verdict_at(centre) is not Verdict.FAILED:
+            carried = way.at(centre) if way is not None else None
+            if way is not None and carried is not None and carried.verdict is not Verdict.FAILED:
                 own = anatomy.series_id == series_id
-                error = 0.0 if own else way.radius_at(centre)
+                error = 0.0 if own else carried.radius_mm
                 ways.append((not own, anatomy.grid.frame_of_reference_uid != frame, error, n, anatomy, way))
         ways.sort(key=lambda w: w[:4])
         return self._first([(w[4], w[5], w[2]) for w in ways], mask)

@@ -71,13 +71,11 @@ def place_of(lesion: Lesion, target: Target, alignments: tuple[Alignment, ...]) 
         return Place(lesion, target, lesion.mask, drawn=True, coverage=1.0, error_mm=0.0)
     grid = target.volume.grid
     way = route(alignments, lesion.mask.grid.frame_of_reference_uid, grid.frame_of_reference_uid)
-    if way is None or way.verdict_at(lesion.centroid_mm) is Verdict.FAILED:
+    carried = way.at(lesion.centroid_mm) if way is not None else None
+    if carried is None or carried.verdict is Verdict.FAILED:
         return None
-    motion = way.near(lesion.centroid_mm)
-    mask = map_mask(lesion.mask, grid, mask_to_onto=motion)
+    mask = map_mask(lesion.mask, grid, mask_to_onto=carried.motion)
     if mask is None:
         return None
-    coverage = covered_fraction(lesion.mask, grid, motion)
-    return Place(
-        lesion, target, mask, drawn=False, coverage=coverage, error_mm=way.radius_at(lesion.centroid_mm)
-    )
+    coverage = covered_fraction(lesion.mask, grid, carried.motion)
+    return Place(lesion, target, mask, drawn=False, coverage=coverage, error_mm=carried.radius_mm)

@@ -43,7 +43,8 @@ def assign(
     first: Sequence[Lesion], second: Sequence[Lesion], way: Route, rules: MatchCriteria
 ) -> tuple[Link, ...]:
     """One-to-one assignment of least total cost; leaving a pair apart costs ``rules.null_cost``."""
-    table = [[link(a, b, way, rules) for b in second] for a in first]
+    carried = [way.at(lesion.centroid_mm) for lesion in first]
+    table = [[link(a, b, at, rules) for b in second] for a, at in zip(first, carried, strict=True)]
     n, m = len(first), len(second)
     cost = np.full((n + m, n + m), rules.null_cost / 2)
     cost[:n, :m] = [[x.cost for x in row] for row in table]

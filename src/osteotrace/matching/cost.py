@@ -8,7 +8,7 @@ import edt
 import numpy as np
 from numpy.typing import NDArray
 
-from osteotrace.model.alignment import Route
+from osteotrace.model.alignment import Carried
 from osteotrace.model.criteria import Criteria
 from osteotrace.model.lesion import Lesion
 from osteotrace.model.values import Verdict
@@ -62,7 +62,7 @@ class Link:
     confidence: float = 0.0
 
 
-def link(first: Lesion, second: Lesion, way: Route, rules: MatchCriteria) -> Link:
+def link(first: Lesion, second: Lesion, carried: Carried, rules: MatchCriteria) -> Link:
     """Compare two outlines through the alignment of their frames; names play no part.
 
     The cost adds up, each in units of its expected spread: the distance of the centroids (alignment error,
@@ -71,10 +71,10 @@ def link(first: Lesion, second: Lesion, way: Route, rules: MatchCriteria) -> Lin
 
     Parameters
     ----------
-    way : Route
-        From the frame of ``first`` to the frame of ``second``.
+    carried : Carried
+        What the way from the frame of ``first`` to that of ``second`` says at the centroid of ``first``.
     """
-    motion, error_mm = way.near(first.centroid_mm), way.radius_at(first.centroid_mm)
+    motion, error_mm = carried.motion, carried.radius_mm
     distance = float(np.linalg.norm(motion.apply(first.centroid_mm) - second.centroid_mm))
     small, large = sorted(float(np.cbrt(6000.0 / np.pi * x.volume_ml)) for x in (first, second))
     outline_sd = max(rules.outline_sd_min_mm, rules.outline_sd_fraction * small)
@@ -86,7 +86,7 @@ def link(first: Lesion, second: Lesion, way: Route, rules: MatchCriteria) -> Lin
     if place_and_size < rules.null_cost:
         overlap = tolerant_overlap(first.mask, second.mask, motion, error_mm)
     cost = place_and_size + rules.overlap_weight * (1.0 - overlap)
-    return Link(first.id, second.id, distance, overlap, cost, way.verdict_at(first.centroid_mm))
+    return Link(first.id, second.id, distance, overlap, cost, carried.verdict)
 
 
 def tolerant_overlap(first: Mask, second: Mask, transform: RigidTransform, tolerance_mm: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from typing import Any
 
@@ -12,7 +13,7 @@ from scipy import signal
 
 from osteotrace.measure.diameter import equivalent_diameter_mm
 from osteotrace.model.imaging import Volume
-from osteotrace.space import FloatArray, Grid, Mask, crop_values
+from osteotrace.space import FloatArray, Grid, Mask, crop_values, frozen_array
 
 # Points per voxel edge when the share of a voxel inside the sphere is counted.
 _SAMPLES = 5
@@ -65,8 +66,9 @@ def peak(volume: Volume, mask: Mask, sphere_ml: float) -> Peak | None:
     values = _padded(crop_values(volume.values, volume.grid, box), reach)
     inside = mask.on(box)
     best: Peak | None = None
+    steps = tuple(map(float, volume.grid.affine[:3, :3].ravel()))
     for shift in product((0, 1), repeat=3):
-        kernel = _sphere_kernel(volume.grid, radius, reach, np.array(shift) / 2)
+        kernel = _sphere_kernel(steps, radius, tuple(map(int, reach)), shift)
         means = np.where(_between(inside, shift), _means(values, kernel), -np.inf)
         index = np.unravel_index(int(np.argmax(means)), means.shape)
         if np.isfinite(means[index]) and (best is None or means[index] > best.value):
@@ -94,14 +96,32 @@ def _perpendicular_spacing(grid: Grid) -> FloatArray:
     return np.asarray(1.0 / np.linalg.norm(np.linalg.inv(grid.affine[:3, :3]), axis=1))
 
 
-def _sphere_kernel(grid: Grid, radius: float, reach: FloatArray, shift: FloatArray) -> FloatArray:
+@lru_cache(maxsize=32)
+def _sphere_kernel(
+    steps: tuple[float, ...], radius: float, reach: tuple[int, ...], shift: tuple[int, ...]
+) -> FloatArray:
+    """Share of each voxel in a sphere.
+
+    Parameters
+    ----------
+    steps : tuple of float
+        The rows of the 3x3 matrix from voxels to mm, one after the other.
+    radius : float
+        mm.
+    reach : tuple of int
+        Voxels to each side.
+    shift : tuple of int
+        Half voxels by which the centre lies beside that of the middle voxel.
+    """
     sub = (np.arange(_SAMPLES) + 0.5) / _SAMPLES - 0.5
-    lines = [((np.arange(-r, r + 1)[:, None] + sub).ravel() - s) for r, s in zip(reach, shift, strict=True)]
+    lines = [
+        ((np.arange(-r, r + 1)[:, None] + sub).ravel() - s / 2) for r, s in zip(reach, shift, strict=True)
+    ]
     index = np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1)
-    inside = np.linalg.norm(index @ grid.affine[:3, :3].T, axis=-1) <= radius
-    a, b, c = (2 * int(r) + 1 for r in reach)
+    inside = np.linalg.norm(index @ np.reshape(steps, (3, 3)).T, axis=-1) <= radius
+    a, b, c = (2 * r + 1 for r in reach)
     share = inside.reshape(a, _SAMPLES, b, _SAMPLES, c, _SAMPLES).mean(axis=(1, 3, 5))
-    return np.asarray(share / share.sum())
+    return frozen_array(share / share.sum())
 
 
 def _means(values: FloatArray, kernel: FloatArray) -> FloatArray:

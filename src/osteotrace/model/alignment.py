@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -87,7 +88,7 @@ class BoneMotion:
         return np.asarray(np.maximum(((place @ form) * place).sum(axis=1), 0.0))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: the blend is kept
 class Alignment:
     """A motion between two frames and how far it can be trusted.
 
@@ -137,9 +138,9 @@ class Alignment:
         """Fixed and moving frame of reference UID."""
         return (self.transform.from_frame, self.transform.to_frame)
 
-    @property
+    @cached_property
     def blend(self) -> Polyrigid | None:
-        """The motions of all bones as one map; None when there are none."""
+        """The motions of all bones as one map, made once; None when there are none."""
         if not self.bones:
             return None
         motions = [bone.transform.matrix for bone in self.bones]
@@ -206,10 +207,24 @@ class Leg:
         """Where points at which the leg starts lie in the fixed frame of its alignment."""
         return self.alignment.apply_back(points) if self.backward else np.asarray(points, dtype=np.float64)
 
-    def near(self, point: ArrayLike) -> RigidTransform:
-        """Rigid motion at a point at which the leg starts."""
-        motion = self.alignment.near(self.fixed_points(point))
-        return motion.inverse if self.backward else motion
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Carried:
+    """What a route says of one place.
+
+    Attributes
+    ----------
+    motion : RigidTransform
+        There; for things much smaller than a bone.
+    radius_mm : float
+        Predicted 95% radius of the error.
+    verdict : Verdict
+        The worst along the chain; failed where a bone is.
+    """
+
+    motion: RigidTransform
+    radius_mm: float
+    verdict: Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +234,7 @@ class Route:
     Attributes
     ----------
     transform : RigidTransform
-        Motion of the whole; :meth:`apply` and :meth:`near` follow the bones.
+        Motion of the whole; :meth:`apply` and :meth:`at` follow the bones.
     error_mm : float
         Predicted 95% radius: the square root of the sum of squares along the chain.
     verdict : Verdict
@@ -247,32 +262,32 @@ class Route:
             moved = leg.apply(moved)
         return moved
 
+    def at(self, point: ArrayLike) -> Carried:
+        """Motion, error and verdict at a point of the first frame; LPS mm."""
+        if not self.follows_bones:
+            return Carried(self.transform, self.error_mm, self.verdict)
+        motion, total, verdict = RigidTransform.identity(self.transform.from_frame), 0.0, self.verdict
+        here = np.asarray(point, dtype=np.float64)
+        for leg in self.legs:
+            fixed = leg.fixed_points(here)
+            step = leg.alignment.near(fixed)
+            motion = motion.then(step.inverse if leg.backward else step)
+            total += float(leg.alignment.radius_at(fixed)) ** 2
+            verdict = worst(verdict, leg.alignment.verdict_at(fixed))
+            here = fixed if leg.backward else leg.apply(here)  # backward the two are the same
+        return Carried(motion, float(total**0.5), verdict)
+
     def near(self, point: ArrayLike) -> RigidTransform:
         """Rigid motion at a point of the first frame; for things much smaller than a bone."""
-        if not self.follows_bones:
-            return self.transform
-        motion, here = RigidTransform.identity(self.transform.from_frame), point
-        for leg in self.legs:
-            motion, here = motion.then(leg.near(here)), leg.apply(here)
-        return motion
+        return self.at(point).motion
 
     def radius_at(self, point: ArrayLike) -> float:
         """Predicted 95% radius of the error at a point of the first frame, mm."""
-        if not self.follows_bones:
-            return self.error_mm
-        total, here = 0.0, np.asarray(point, dtype=np.float64)
-        for leg in self.legs:
-            total += float(leg.alignment.radius_at(leg.fixed_points(here))) ** 2
-            here = leg.apply(here)
-        return float(total**0.5)
+        return self.at(point).radius_mm
 
     def verdict_at(self, point: ArrayLike) -> Verdict:
         """The worst verdict along the chain at a point of the first frame; failed where a bone is."""
-        verdict, here = self.verdict, np.asarray(point, dtype=np.float64)
-        for leg in self.legs if self.follows_bones else ():
-            verdict = worst(verdict, leg.alignment.verdict_at(leg.fixed_points(here)))
-            here = leg.apply(here)
-        return verdict
+        return self.at(point).verdict
 
 
 def worst(*verdicts: Verdict) -> Verdict:

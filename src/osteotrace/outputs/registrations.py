@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from itertools import count
+from typing import TypeAlias
 
 import numpy as np
 
@@ -21,12 +22,31 @@ _STEP_MM = 10.0  # of the lattice on which the motions of the bones are written
 _MARGIN_MM = 60.0  # around the bones, where the fixed series is not known
 
 
-def save_registrations(workup: Workup, folder: OutputFolder) -> None:
+Fields: TypeAlias = dict[str, tuple[FloatArray, Grid]]
+"""What the bones do in each alignment that follows them, and where, by the name of its files."""
+
+
+def fields_of(workup: Workup) -> Fields:
+    """Displacements of all alignments of which :func:`save_registrations` writes them; takes some seconds."""
+    out: Fields = {}
+    for name, alignment, _ in _named(workup):
+        if alignment.bones:
+            grid = lattice(workup, alignment)
+            out[name] = displacements(alignment, grid), grid
+    return out
+
+
+def save_registrations(workup: Workup, folder: OutputFolder, fields: Fields) -> None:
     """Write every alignment between two frames that did not fail.
 
     ``transforms/*.tfm`` and ``dicom/registration/*_rigid.dcm`` hold the motion of the whole; where bones were
     followed, ``transforms/*_bones.h5`` and ``*_bones.dcm`` hold theirs. All ITK files map fixed to moving. A
     frame whose name is no UID (NIfTI) gives no DICOM object.
+
+    Parameters
+    ----------
+    fields : dict
+        Of :func:`fields_of`.
 
     Raises
     ------
@@ -39,9 +59,8 @@ def save_registrations(workup: Workup, folder: OutputFolder) -> None:
         if dicom:
             made = spatial_registration(workup, alignment, exam)
             folder.save(f"dicom/registration/{name}_rigid.dcm", as_bytes(made))
-        if alignment.bones:
-            grid = lattice(workup, alignment)
-            field = displacements(alignment, grid)
+        if name in fields:
+            field, grid = fields[name]
             folder.save(
                 f"transforms/{name}_bones.h5", partial(write_itk_field, alignment.transform, field, grid)
             )

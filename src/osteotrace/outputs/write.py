@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from osteotrace.outputs.figures import (
 )
 from osteotrace.outputs.folder import OutputFolder
 from osteotrace.outputs.masks import save_masks
-from osteotrace.outputs.registrations import save_registrations
+from osteotrace.outputs.registrations import fields_of, save_registrations
 from osteotrace.outputs.report import render_html
 from osteotrace.outputs.rows import measurement_rows
 from osteotrace.outputs.scan_rows import scan_csv, scan_rows
@@ -68,7 +69,9 @@ def write_outputs(
     """
     folder = OutputFolder.open(out)
     folder.check_free(WORKUP, SCHEMA, CSV, PARQUET, SCANS, REPORT)
+    aside = ThreadPoolExecutor(1)
     try:
+        fields = aside.submit(fields_of, workup)  # while the figures are drawn
         refs = save_masks(workup, folder)
         folder.save(WORKUP, workup_to_json(workup, refs))
         folder.save(SCHEMA, json.dumps(workup_schema(), indent=1) + "\n")
@@ -76,14 +79,15 @@ def write_outputs(
         folder.save(PARQUET, partial(write_parquet, table))
         if workup.bone_scans:
             folder.save(SCANS, scan_csv(scan_rows(workup)))
-        save_registrations(workup, folder)
         pictures = []
         for picture in _pictures(workup, images_of(workup, images), criteria, progress):
             folder.save(f"figures/{picture.name}.png", picture.png)
             pictures.append(picture)
+        save_registrations(workup, folder, fields.result())
         folder.save(REPORT, render_html(workup, pictures, criteria))
         return folder.finish()
     finally:
+        aside.shutdown(cancel_futures=True)
         folder.discard()
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Lock
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -28,12 +30,13 @@ from osteotrace.registration.quality import Quality, assess, stands_out
 from osteotrace.registration.same_frame import check_same_frame
 from osteotrace.registration.settings import BoneSettings, Settings
 from osteotrace.registration.skeleton import skeletons_of
-from osteotrace.space import FloatArray, RigidTransform
+from osteotrace.space import FloatArray, RigidTransform, threads
 from osteotrace.space.grid import apply_affine
 
 Progress = Callable[[str, int, int], None]
 
 _SERIES_PER_FRAME = 2
+_AT_ONCE = 2  # pairs of frames: each of them often works on one core only
 _STEPS = 3  # search, refinement, quality
 _SEGMENTS = 2.0  # half segments: how far a pose may lie beside every way to count
 _ORDER = (Modality.CT, Modality.MR, Modality.PT, Modality.NM)
@@ -84,28 +87,38 @@ def _aligned(
     progress: Progress | None,
 ) -> tuple[Alignment, ...]:
     settings, bone_settings = Settings.of(criteria), BoneSettings.of(criteria)
-    frames = _frames(volumes, anatomies, settings)
-    plan = _plan(frames)
-    total = max(1, len(plan) * _STEPS)
-    done = 0
+    with ThreadPoolExecutor(min(_AT_ONCE, threads())) as pool:
+        frames = _frames(volumes, anatomies, settings, pool)
+        plan = _plan(frames)
+        total = max(1, len(plan) * _STEPS)
+        done, counting = 0, Lock()
 
-    def tick() -> None:
-        nonlocal done
-        done = min(total, done + 1)
-        if progress:
-            progress("align", done, total)
+        def tick() -> None:
+            nonlocal done
+            with counting:
+                done = min(total, done + 1)
+                if progress:
+                    progress("align", done, total)
 
-    checks = [check_same_frame(f.ready[0], other, settings, seed) for f in frames for other in f.ready[1:]]
-    out: list[Alignment] = []
-    for fixed, moving in plan:
-        alignment = _between(fixed, moving, settings, bone_settings, seed, tick)
-        out.append(alignment)
-        if alignment.verdict is not Verdict.GOOD and fixed is not frames[0]:
-            out.append(_between(frames[0], moving, settings, bone_settings, seed, tick))
-    return (*checks, *out)
+        def check(pair: tuple[Prepared, Prepared]) -> Alignment:
+            return check_same_frame(*pair, settings, seed)
+
+        def aligned(pair: tuple[Frame, Frame]) -> list[Alignment]:
+            fixed, moving = pair
+            found = [_between(fixed, moving, settings, bone_settings, seed, tick)]
+            if found[0].verdict is not Verdict.GOOD and fixed is not frames[0]:
+                found.append(_between(frames[0], moving, settings, bone_settings, seed, tick))
+            return found
+
+        made = pool.map(aligned, plan)
+        checks = pool.map(check, [(f.ready[0], other) for f in frames for other in f.ready[1:]])
+        found = [alignment for some in made for alignment in some]
+        return (*checks, *found)
 
 
-def _frames(volumes: Sequence[Volume], anatomies: Sequence[Anatomy], settings: Settings) -> list[Frame]:
+def _frames(
+    volumes: Sequence[Volume], anatomies: Sequence[Anatomy], settings: Settings, pool: ThreadPoolExecutor
+) -> list[Frame]:
     """Chosen series of each frame, ready; the frame that shows most of the body first."""
     order = sorted((v for v in volumes if has_slices(v)), key=_for_bones)
     skeletons = skeletons_of(anatomies, [v.series.id for v in order])
@@ -113,10 +126,14 @@ def _frames(volumes: Sequence[Volume], anatomies: Sequence[Anatomy], settings: S
     for volume in volumes:
         if volume.series.modality in _ORDER:
             groups.setdefault(volume.grid.frame_of_reference_uid, []).append(volume)
+
+    def ready(volume: Volume) -> Prepared | None:
+        return prepare(volume, settings.levels_mm[-1], settings.body_hu)
+
+    coming = {uid: [pool.submit(ready, v) for v in _chosen(group)] for uid, group in groups.items()}
     frames = []
-    for uid, group in groups.items():
-        ready = [prepare(v, settings.levels_mm[-1], settings.body_hu) for v in _chosen(group)]
-        usable = [p for p in ready if p is not None]
+    for uid, each in coming.items():
+        usable = [p for one in each if (p := one.result()) is not None]
         if usable:
             near = {v.series.id: v for v in order if v.grid.frame_of_reference_uid == uid}
             frames.append(Frame(usable, near, skeletons.get(uid)))

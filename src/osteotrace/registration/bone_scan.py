@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from osteotrace.model.alignment import Alignment, Route, route, worst
 from osteotrace.model.anatomy import Anatomy
@@ -61,7 +62,8 @@ def fit_bone_scans(
     chosen = _suited_ct(images, anatomies)
     out = []
     for number, (exam, views) in enumerate(exams, start=1):
-        out.append(_fitted(exam, views, chosen, criteria))
+        with threadpool_limits(1, user_api="blas"):  # more threads wait for each other on a busy machine
+            out.append(_fitted(exam, views, chosen, criteria))
         if progress is not None:
             progress("bone scan", number, len(exams))
     return tuple(out)

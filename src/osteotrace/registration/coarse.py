@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,9 @@ _BUDGET = 110_000
 _LARGEST_STEP_DEG = 32.0
 _PER_ROTATION = 4
 _LEAST_VOXELS = 8.0
+_SHAPES_KEPT = (
+    16  # turns to all sides by one angle come one after the other, and need transforms of one shape
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,8 +86,19 @@ def search(
     step = min(_LARGEST_STEP_DEG, step_deg * spacing / spacing_mm)
     still, level = _classes(field.at(spacing), np.eye(3)), probe.at(spacing)
 
+    @lru_cache(_SHAPES_KEPT)
+    def lying(shape: tuple[int, ...]) -> NDArray[np.complex64]:
+        return transform(still.images, shape)
+
     def shifts(rotation: FloatArray) -> list[Candidate]:
-        return _best_shifts(_classes(level, rotation), still, rotation, spacing, min_overlap)
+        moved = _classes(level, rotation)
+        shape = tuple(
+            fft.next_fast_len(a + b - 1, real=True)
+            for a, b in zip(still.images.shape[1:], moved.images.shape[1:], strict=True)
+        )
+        scores = _information(moved, still, lying(shape), shape, min_overlap)
+        offset = still.origin - moved.origin
+        return peaks(scores, still.images.shape[1:], rotation, offset, spacing, _PER_ROTATION)
 
     with ThreadPoolExecutor(threads()) as pool:
         found = [c for some in pool.map(shifts, rotations(limit_deg, step)) for c in some]
@@ -126,16 +141,20 @@ def _classes(level: Level, rotation: FloatArray) -> _Classes:
     return _Classes(images, origin, float(images[1:].sum()))
 
 
-def _best_shifts(
-    probe: _Classes, field: _Classes, rotation: FloatArray, spacing: float, min_overlap: float
-) -> list[Candidate]:
-    shape = tuple(
-        fft.next_fast_len(a + b - 1, real=True)
-        for a, b in zip(field.images.shape[1:], probe.images.shape[1:], strict=True)
-    )
-    scores = _information(probe, field, shape, min_overlap)
-    limits = field.images.shape[1:]
-    return peaks(scores, limits, rotation, field.origin - probe.origin, spacing, _PER_ROTATION)
+def transform(images: Floats, shape: tuple[int, ...]) -> NDArray[np.complex64]:
+    """Fourier transform of images, filled up with zeros to a shape.
+
+    As ``rfftn``, axis by axis in its order, but without the lines that hold nothing but zeros.
+
+    Parameters
+    ----------
+    images : ndarray, shape (..., i, j, k)
+    shape : tuple of int
+        Of the last three axes when filled up.
+    """
+    out = fft.rfft(images, shape[2], axis=-1)
+    out = fft.fft(out, shape[0], axis=-3, overwrite_x=True)
+    return np.asarray(fft.fft(out, shape[1], axis=-2, overwrite_x=True))
 
 
 def peaks(
@@ -174,12 +193,14 @@ def peaks(
 
 
 def _information(
-    probe: _Classes, field: _Classes, shape: tuple[int, ...], min_overlap: float
+    probe: _Classes,
+    field: _Classes,
+    still: NDArray[np.complex64],
+    shape: tuple[int, ...],
+    min_overlap: float,
 ) -> NDArray[np.float32]:
     """Mutual information times the root of the body overlap at every cyclic shift; -1 where that is small."""
-    axes = (1, 2, 3)
-    still = fft.rfftn(field.images, shape, axes=axes)
-    moved = np.conj(fft.rfftn(probe.images, shape, axes=axes))
+    moved = np.conj(transform(probe.images, shape))
     least = min_overlap * min(probe.seen, field.seen)
     smaller = (slice(None), slice(1, None)) if probe.seen <= field.seen else (slice(1, None), slice(None))
     shared = fft.irfftn(still[smaller[0]].sum(axis=0) * moved[smaller[1]].sum(axis=0), shape)

@@ -15,16 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
-from osteotrace.registration.coarse import Candidate, affordable_spacing, peaks, rotations
-from osteotrace.registration.edges import normals
+from osteotrace.registration.coarse import Candidate, affordable_spacing, peaks, rotations, transform
+from osteotrace.registration.edges import normals, reached
 from osteotrace.registration.pyramid import Floats, Level, Prepared
 from osteotrace.space import FloatArray, threads
-from osteotrace.space.grid import apply_affine
 
 _BUDGET = 1_500_000  # points of the Fourier transform above which the voxels are made larger
 _PER_ROTATION = 4
 _OVERLAP_POWER = 0.5
-_AXES = (-3, -2, -1)
 _COUPLES = ((0, 1), (0, 2), (1, 2))
 
 
@@ -78,21 +76,22 @@ def search_edges(
     spacing = affordable_spacing(probe, field, spacing_mm, _BUDGET)
     still, level = _directions(field.at(spacing), np.eye(3)), probe.at(spacing)
     turns = rotations(limit_deg, step_deg)
-    turned = [_directions(level, rotation) for rotation in turns]
-    largest = np.max([t.inside.shape for t in turned], axis=0)
-    shape = tuple(
-        fft.next_fast_len(int(a + b) - 1, real=True) for a, b in zip(still.inside.shape, largest, strict=True)
-    )
-    lying = tuple(
-        fft.rfftn(x, shape, axes=_AXES) for x in (still.tensors, (still.tensors**2).sum(axis=0), still.inside)
-    )
-
-    def shifts(n: int) -> list[Candidate]:
-        scores = _agreement(turned[n], lying, shape, min_overlap)
-        offset = still.origin - turned[n].origin
-        return peaks(scores, still.inside.shape, turns[n], offset, spacing, _PER_ROTATION)
-
     with ThreadPoolExecutor(threads()) as pool:
+        turned = list(pool.map(lambda rotation: _directions(level, rotation), turns))
+        largest = np.max([t.inside.shape for t in turned], axis=0)
+        shape = tuple(
+            fft.next_fast_len(int(a + b) - 1, real=True)
+            for a, b in zip(still.inside.shape, largest, strict=True)
+        )
+        lying = tuple(
+            transform(x, shape) for x in (still.tensors, (still.tensors**2).sum(axis=0), still.inside)
+        )
+
+        def shifts(n: int) -> list[Candidate]:
+            scores = _agreement(turned[n], lying, shape, min_overlap)
+            offset = still.origin - turned[n].origin
+            return peaks(scores, still.inside.shape, turns[n], offset, spacing, _PER_ROTATION)
+
         found = [c for some in pool.map(shifts, range(len(turns))) for c in some]
     return sorted(found, key=lambda c: -c.score)
 
@@ -108,9 +107,7 @@ def _directions(level: Level, rotation: FloatArray) -> _Directions:
     lattice[:3, :3] = rotation.T * spacing
     lattice[:3, 3] = rotation.T @ origin
     matrix = np.linalg.inv(level.grid.affine) @ lattice
-    index = apply_affine(matrix, np.moveaxis(np.indices(shape), 0, -1))
-    far = np.array(level.grid.shape) - 0.5
-    inside = np.asarray(((index >= -0.5) & (index <= far)).all(axis=-1), dtype=np.float32)
+    inside = reached(matrix, shape, level.grid.shape, 0.5).astype(np.float32)
     ranks, body = (
         ndimage.affine_transform(
             values, matrix[:3, :3], matrix[:3, 3], output_shape=shape, order=1, mode="nearest"
@@ -135,7 +132,7 @@ def _agreement(
     tensors, lengths, inside = lying
 
     def moved(values: Floats) -> NDArray[np.complex64]:
-        return np.asarray(np.conj(fft.rfftn(values, shape, axes=_AXES)))
+        return np.asarray(np.conj(transform(values, shape)))
 
     weight = moved(probe.weight)
     share = fft.irfftn(inside * weight, shape) / max(float(probe.weight.sum()), 1e-6)

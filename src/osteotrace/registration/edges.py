@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from osteotrace.registration.pyramid import Floats, Level
 from osteotrace.space import FloatArray
-from osteotrace.space.grid import apply_affine
 
 
 def edge_agreement(probe: Level, weight: FloatArray, field: Level, pose: FloatArray) -> float:
@@ -37,7 +37,7 @@ def edge_agreement(probe: Level, weight: FloatArray, field: Level, pose: FloatAr
     moved = ndimage.affine_transform(
         field.ranks, matrix[:3, :3], matrix[:3, 3], output_shape=probe.grid.shape, order=1, mode="nearest"
     )
-    counts = weight * _inside(matrix, probe.grid.shape, field.grid.shape)
+    counts = weight * reached(matrix, probe.grid.shape, field.grid.shape, 0.0)
     if not counts.any():
         return 0.0
     one, other = normals(probe.ranks, counts), normals(moved, counts)
@@ -47,9 +47,27 @@ def edge_agreement(probe: Level, weight: FloatArray, field: Level, pose: FloatAr
     return float((cosine * counts).sum()) / product if product > 0 else 0.0
 
 
-def _inside(matrix: FloatArray, shape: Sequence[int], limits: Sequence[int]) -> FloatArray:
-    index = apply_affine(matrix, np.moveaxis(np.indices(shape), 0, -1))
-    return np.asarray(((index >= 0) & (index <= np.array(limits) - 1.0)).all(axis=-1), dtype=np.float64)
+def reached(
+    matrix: FloatArray, shape: Sequence[int], limits: Sequence[int], beyond: float
+) -> NDArray[np.bool_]:
+    """Voxels of an array that a matrix takes into another array.
+
+    Parameters
+    ----------
+    matrix : ndarray, shape (4, 4)
+        Index to index.
+    shape, limits : sequence of int
+        Of the two arrays.
+    beyond : float
+        How far outside of the outermost centres of the other array is still inside, voxels.
+    """
+    i, j, k = np.ogrid[: shape[0], : shape[1], : shape[2]]
+    inside = np.ones(tuple(shape), dtype=bool)
+    for (a, b, c, start), count in zip(matrix[:3], limits, strict=True):
+        index = (i * a + j * b) + k * c + start
+        inside &= index >= -beyond
+        inside &= index <= count - 1.0 + beyond
+    return inside
 
 
 def normals(values: Floats, weight: FloatArray) -> Floats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,6 +144,10 @@ def heads_shift(view: View, pose: FloatArray) -> float:
     return half if view is View.POSTERIOR else -half
 
 
+_Templates: TypeAlias = list[tuple[object, FloatArray]]
+"""For each window the splatting matrix and the images of the regions, blurred."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _State:
     """Model and residual of every window at one pose."""
@@ -160,9 +165,10 @@ def _level(problem: _Problem, pose: FloatArray, start: FloatArray, iterations: i
     sd = np.where(np.isfinite(problem.chain.sd), problem.chain.sd, _PLACE_SD_MM)
     precision = 1.0 / sd**2
     centre = np.where(np.isfinite(problem.chain.sd), problem.chain.start, start)
-    gains = _gains(problem, pose)
-    noise = _noise(problem, pose, gains)
-    state = _evaluate(problem, pose, gains, noise, precision, centre)
+    templates = _templates(problem, pose)
+    gains = _gains(problem, templates)
+    noise = _noise(problem, templates, gains)
+    state = _evaluate(problem, pose, templates, gains, noise, precision, centre)
     hessian = np.diag(precision)
     for _ in range(iterations):
         hessian, gradient = _normal(problem, pose, state, precision, centre)
@@ -170,16 +176,17 @@ def _level(problem: _Problem, pose: FloatArray, start: FloatArray, iterations: i
         while tried < 4:
             step = _solved(hessian + damping * np.diag(np.diag(hessian)), gradient, problem.free)
             new = pose + step
-            attempt = _evaluate(problem, new, gains, noise, precision, centre)
+            templates = _templates(problem, new)
+            attempt = _evaluate(problem, new, templates, gains, noise, precision, centre)
             if attempt.cost < state.cost:
                 break
             damping, tried = damping * up, tried + 1
         else:
             break
         pose, damping = new, damping * down
-        gains = _gains(problem, pose)
-        noise = _noise(problem, pose, gains)
-        state = _evaluate(problem, pose, gains, noise, precision, centre)
+        gains = _gains(problem, templates)
+        noise = _noise(problem, templates, gains)
+        state = _evaluate(problem, pose, templates, gains, noise, precision, centre)
         if np.abs(step / sd).max() < 0.01:
             break
     hessian, _ = _normal(problem, pose, state, precision, centre)
@@ -200,7 +207,7 @@ def _plane(problem: _Problem, pose: FloatArray) -> FloatArray:
     return np.asarray(whole(problem.chain, pose, problem.points) + own)
 
 
-def _templates(problem: _Problem, pose: FloatArray) -> list[tuple[object, FloatArray]]:
+def _templates(problem: _Problem, pose: FloatArray) -> _Templates:
     """For each window the splatting matrix and the images of the regions, blurred, shape (r, pixels)."""
     plane = _plane(problem, pose)
     out = []
@@ -214,12 +221,11 @@ def _templates(problem: _Problem, pose: FloatArray) -> list[tuple[object, FloatA
     return out
 
 
-def _gains(problem: _Problem, pose: FloatArray) -> FloatArray:
+def _gains(problem: _Problem, templates: _Templates) -> FloatArray:
     """Uptake of each region and share of the background that explain the counts best, robustly.
 
     One of each region for both views; the background has one for each.
     """
-    templates = _templates(problem, pose)
     n = len(problem.chain.names) + 1
     rows, wanted = [], []
     for number, (window, (_, parts)) in enumerate(zip(problem.windows, templates, strict=True)):
@@ -267,14 +273,12 @@ def _alike(window: _Window, settings: PlanarSettings) -> float:
 
 
 def _expected(
-    problem: _Problem, pose: FloatArray, gains: FloatArray
+    problem: _Problem, templates: _Templates, gains: FloatArray
 ) -> list[tuple[object, FloatArray, FloatArray]]:
     """For each window: matrix, expected counts, and where the skeleton speaks."""
     n = len(problem.chain.names) + 1
     out = []
-    for number, (window, (matrix, parts)) in enumerate(
-        zip(problem.windows, _templates(problem, pose), strict=True)
-    ):
+    for number, (window, (matrix, parts)) in enumerate(zip(problem.windows, templates, strict=True)):
         total = (gains[:n, None] * parts).sum(axis=0)
         counts = total + gains[n + number] * window.background.ravel()
         support = (total > _SUPPORT * total.max()).reshape(window.smooth.shape)
@@ -283,10 +287,11 @@ def _expected(
     return out
 
 
-def _noise(problem: _Problem, pose: FloatArray, gains: FloatArray) -> FloatArray:
+def _noise(problem: _Problem, templates: _Templates, gains: FloatArray) -> FloatArray:
     """Robust SD of the residual of each window."""
     out = []
-    for window, (_, counts, near) in zip(problem.windows, _expected(problem, pose, gains), strict=True):
+    expected = _expected(problem, templates, gains)
+    for window, (_, counts, near) in zip(problem.windows, expected, strict=True):
         residual = (window.measured.ravel() - stabilised(counts))[near]
         out.append(max(1.4826 * float(np.median(np.abs(residual))), _SD_FLOOR))
     return np.array(out)
@@ -295,6 +300,7 @@ def _noise(problem: _Problem, pose: FloatArray, gains: FloatArray) -> FloatArray
 def _evaluate(
     problem: _Problem,
     pose: FloatArray,
+    templates: _Templates,
     gains: FloatArray,
     noise: FloatArray,
     precision: FloatArray,
@@ -305,7 +311,7 @@ def _evaluate(
     cost = 0.5 * float((precision * (pose - centre) ** 2).sum())
     residuals, weights, models, amounts, matrices = [], [], [], [], []
     for window, sd, (matrix, counts, near) in zip(
-        problem.windows, noise, _expected(problem, pose, gains), strict=True
+        problem.windows, noise, _expected(problem, templates, gains), strict=True
     ):
         model = stabilised(counts)
         residual = window.measured.ravel() - model
@@ -325,7 +331,7 @@ def _evaluate(
 def _normal(
     problem: _Problem, pose: FloatArray, state: _State, precision: FloatArray, centre: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Gauss-Newton matrix and descent direction of the cost."""
+    """Gauss-Newton matrix and descent direction of the cost; only what is free is looked at."""
     fields = np.concatenate(
         [
             whole_fields(problem.chain, pose, problem.points),
@@ -333,18 +339,21 @@ def _normal(
             problem.fields,
         ]
     )
+    free = problem.free
     hessian, gradient = np.diag(precision), -precision * (pose - centre)
     for number, window in enumerate(problem.windows):
         fields[len(WHOLE) - 1, :, 0] = 0.5 if window.view is View.POSTERIOR else -0.5
+        moved = fields[free]
         shape = (-1, *window.smooth.shape)
         amount = state.amount[number][:, None]
         matrix = state.matrix[number]
-        across = (matrix @ (fields[:, :, 0].T * amount)).T.reshape(shape)  # type: ignore[operator]
-        down = (matrix @ (fields[:, :, 1].T * amount)).T.reshape(shape)  # type: ignore[operator]
+        across = (matrix @ (moved[:, :, 0].T * amount)).T.reshape(shape)  # type: ignore[operator]
+        down = (matrix @ (moved[:, :, 1].T * amount)).T.reshape(shape)  # type: ignore[operator]
         flow = np.gradient(across, window.step[0], axis=1) + np.gradient(down, window.step[1], axis=2)
-        change = -blurred(flow, window.sigma).reshape(len(fields), -1)
-        slope = change / (2.0 * state.model[number])
-        weighted = slope * state.weight[number]
-        hessian = hessian + weighted @ slope.T
-        gradient = gradient + weighted @ state.residual[number]
+        change = -blurred(flow, window.sigma).reshape(len(moved), -1)
+        near = np.flatnonzero(state.weight[number])  # elsewhere no pixel has a say
+        slope = change[:, near] / (2.0 * state.model[number][near])
+        weighted = slope * state.weight[number][near]
+        hessian[np.ix_(free, free)] += weighted @ slope.T
+        gradient[free] += weighted @ state.residual[number][near]
     return hessian, gradient

@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 from osteotrace.errors import SpaceError
 from osteotrace.space.grid import FloatArray, apply_affine
 
-_CHUNK = 20_000  # points at a time
+_CHUNK = 2**17  # distances at a time, so that they stay in the cache of a core
 _SMALL = 1e-6  # rad: below it series replace quotients
 _STEPS = 40
 _EXACT_MM = 1e-6
@@ -126,10 +126,14 @@ class Polyrigid:
         point = np.asarray(points, dtype=np.float64).reshape(-1, 3)
         starts = np.searchsorted(self.owner, np.arange(len(self.twists)))
         square = np.empty((len(point), len(self.twists)))
-        for first in range(0, len(point), _CHUNK):
-            part = point[first : first + _CHUNK]
-            each = sum((part[:, None, a] - self.anchors[None, :, a]) ** 2 for a in range(3))
-            square[first : first + _CHUNK] = np.minimum.reduceat(np.asarray(each), starts, axis=1)
+        rows = max(1, _CHUNK // len(self.anchors))
+        for first in range(0, len(point), rows):
+            part = point[first : first + rows].T
+            each = np.square(self.anchors[:, :1] - part[0])
+            for axis in (1, 2):
+                away = self.anchors[:, axis, None] - part[axis]
+                each += np.square(away, out=away)
+            square[first : first + rows] = np.minimum.reduceat(each, starts, axis=0).T
         weight = (square + self.width_mm**2) ** -2.0
         return weight / weight.sum(axis=1, keepdims=True), np.sqrt(square)
 

@@ -30,6 +30,20 @@ def empty_axes(figure: Figure, box: tuple[float, float, float, float]) -> Axes:
     return axes
 
 
+def page_axes(figure: Figure) -> Axes:
+    """Axes over the whole figure, in inches from its lower left corner, without anything of their own.
+
+    Axes of its own for each of very many pictures take longer than the pictures.
+    """
+    width, height = figure.get_size_inches()
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.set_axis_off()
+    axes.set_xlim(0.0, width)
+    axes.set_ylim(0.0, height)
+    axes.autoscale(enable=False)
+    return axes
+
+
 def label(
     figure: Figure, x: float, y: float, text: str, *, size: float, color: str = INK, **more: Any
 ) -> None:

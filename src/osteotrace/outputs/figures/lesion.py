@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle
+from matplotlib.patches import Circle, Rectangle
 from matplotlib.patheffects import withStroke
 
 from osteotrace.model.lesion import LesionTrack
@@ -18,9 +19,9 @@ from osteotrace.outputs.figures.drawing import (
     DPI,
     INK,
     PALE,
-    empty_axes,
     grey_map,
     label,
+    page_axes,
 )
 from osteotrace.outputs.figures.panels import SeriesPanel, left_out, panels_of
 from osteotrace.outputs.figures.picture import Picture, drawable, picture_of
@@ -83,6 +84,7 @@ def _draw(blocks: list[list[_Column]], side_mm: float, notes: tuple[str, ...]) -
     width = _LEFT + max(len(b) for b in blocks) * (_PANEL + _GAP)
     height = len(blocks) * block_height + (_NOTE if notes else 0.0)
     figure = Figure(figsize=(width, height), facecolor="white")
+    page = page_axes(figure)
     for number, block in enumerate(blocks):
         top = height - number * block_height
         for row, view in enumerate(VIEWS):
@@ -98,15 +100,14 @@ def _draw(blocks: list[list[_Column]], side_mm: float, notes: tuple[str, ...]) -
                 va="center",
             )
         for place, column in enumerate(block):
-            _draw_column(figure, column, _LEFT + place * (_PANEL + _GAP), top, side_mm)
+            _draw_column(page, column, _LEFT + place * (_PANEL + _GAP), top, side_mm)
     if notes:
         text = drawable("Not shown — " + "; ".join(notes), limit=int(width * 17))
         label(figure, _LEFT / width, 0.12 / height, text, size=7.5, va="center", color=PALE)
     return figure
 
 
-def _draw_column(figure: Figure, column: _Column, left: float, top: float, side_mm: float) -> None:
-    width, height = figure.get_size_inches()
+def _draw_column(page: Axes, column: _Column, left: float, top: float, side_mm: float) -> None:
     panel, window = column.panel, column.window
     name = f"{panel.series_name} · {window.name}" if window.name else panel.series_name
     lines = (
@@ -117,51 +118,69 @@ def _draw_column(figure: Figure, column: _Column, left: float, top: float, side_
         (drawable(panel.turned, 38), 7.0, "normal", PALE),
     )
     for number, (text, size, weight, color) in enumerate(lines):
-        y = (top - 0.11 - 0.15 * number) / height
-        label(figure, (left + 0.03) / width, y, text, size=size, weight=weight, color=color, va="center")
+        y = top - 0.11 - 0.15 * number
+        page.text(
+            left + 0.03, y, text, fontsize=size, weight=weight, color=color, va="center", parse_math=False
+        )
     for row, one in enumerate(panel.slices):
-        bottom = top - _TOP - (row + 1) * _PANEL - row * _GAP
-        axes = empty_axes(figure, (left / width, bottom / height, _PANEL / width, _PANEL / height))
-        _draw_slice(axes, one, panel, window, side_mm)
+        square = _Square(page, left, top - _TOP - (row + 1) * _PANEL - row * _GAP)
+        _draw_slice(square, one, panel, window, side_mm)
         if row == 0:
             words = drawable(window.label)
-            _on_image(axes, 0.98, 0.985, words, ha="right", va="top", size=6.5, inverse=window.inverse)
+            _on_image(square, 0.98, 0.985, words, ha="right", va="top", size=6.5, inverse=window.inverse)
 
 
-def _draw_slice(axes: Axes, one: Slice, panel: SeriesPanel, window: Window, side_mm: float) -> None:
-    half = side_mm / 2
-    box = (-half, half, half, -half)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Square:
+    """Where a picture is drawn: its lower left corner on the page, inches."""
+
+    page: Axes
+    left: float
+    bottom: float
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Left, right, bottom and top edge, inches."""
+        return self.left, self.left + _PANEL, self.bottom, self.bottom + _PANEL
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        """Place on the page of shares of the square, to the right and upwards."""
+        return self.left + x * _PANEL, self.bottom + y * _PANEL
+
+    def clip(self, artist: Artist) -> None:
+        """Leave out what reaches beyond the square."""
+        rectangle = Rectangle((self.left, self.bottom), _PANEL, _PANEL, transform=self.page.transData)
+        artist.set_clip_path(rectangle)
+
+
+def _draw_slice(square: _Square, one: Slice, panel: SeriesPanel, window: Window, side_mm: float) -> None:
     scale: Colormap = grey_map(inverse=window.inverse)
-    axes.imshow(
-        one.values, cmap=scale, vmin=window.low, vmax=window.high, extent=box, interpolation="bilinear"
-    )
+    square.page.imshow(
+        one.values, cmap=scale, vmin=window.low, vmax=window.high, extent=square.box,
+        interpolation="bilinear", aspect="auto",
+    )  # fmt: skip
     drawn = panel.finding.region == "drawn"
     if one.inside.max() > 0.5:
         rows, columns = one.inside.shape
-        step = side_mm / columns
-        x = [-half + (c + 0.5) * step for c in range(columns)]
-        y = [-half + (r + 0.5) * step for r in range(rows)]
-        axes.contour(
-            x,
-            y,
-            one.inside,
-            levels=[0.5],
-            colors=[_OUTLINE],
-            linewidths=1.1,
-            linestyles="solid" if drawn else "dashed",
+        x = [square.at((c + 0.5) / columns, 0.0)[0] for c in range(columns)]
+        y = [square.at(0.0, 1.0 - (r + 0.5) / rows)[1] for r in range(rows)]
+        style = "solid" if drawn else "dashed"
+        outline = square.page.contour(
+            x, y, one.inside, levels=[0.5], colors=[_OUTLINE], linewidths=1.1, linestyles=style
         )
+        square.clip(outline)
     if not drawn and panel.finding.error_mm > 0:
         circle = Circle(
-            (0, 0), panel.finding.error_mm, fill=False, edgecolor=_OUTLINE, linestyle=":", linewidth=1.0
-        )
-        axes.add_patch(circle)
-    axes.set_xlim(-half, half)
-    axes.set_ylim(half, -half)
-    _letters(axes, one, inverse=window.inverse)
-    _scale_bar(axes, side_mm, inverse=window.inverse)
+            square.at(0.5, 0.5), panel.finding.error_mm / side_mm * _PANEL, fill=False, edgecolor=_OUTLINE,
+            linestyle=":", linewidth=1.0,
+        )  # fmt: skip
+        square.page.add_patch(circle)
+        square.clip(circle)
+    _letters(square, one, inverse=window.inverse)
+    _scale_bar(square, side_mm, inverse=window.inverse)
 
 
-def _letters(axes: Axes, one: Slice, *, inverse: bool) -> None:
+def _letters(square: _Square, one: Slice, *, inverse: bool) -> None:
     left, right, top, bottom = one.view.letters
     for x, y, text, ha, va in (
         (0.02, 0.5, left, "left", "center"),
@@ -169,31 +188,31 @@ def _letters(axes: Axes, one: Slice, *, inverse: bool) -> None:
         (0.5, 0.98, top, "center", "top"),
         (0.5, 0.03, bottom, "center", "bottom"),
     ):
-        _on_image(axes, x, y, text, ha=ha, va=va, size=8.0, inverse=inverse)
+        _on_image(square, x, y, text, ha=ha, va=va, size=8.0, inverse=inverse)
 
 
-def _scale_bar(axes: Axes, side_mm: float, *, inverse: bool) -> None:
+def _scale_bar(square: _Square, side_mm: float, *, inverse: bool) -> None:
     length = next((bar for bar in _BARS_MM if bar <= side_mm / 3), _BARS_MM[-1])
-    start, y = -side_mm / 2 + 0.04 * side_mm, side_mm / 2 - 0.05 * side_mm
+    start, y = square.at(0.04, 0.05)
     ink, halo = _inks(inverse=inverse)
     stroke = [withStroke(linewidth=3.2, foreground=halo)]
-    axes.plot(
-        [start, start + length],
+    square.page.plot(
+        [start, start + length / side_mm * _PANEL],
         [y, y],
         color=ink,
         linewidth=1.8,
         path_effects=stroke,
         solid_capstyle="butt",
     )
-    _on_image(axes, 0.04, 0.075, f"{length} mm", ha="left", va="bottom", size=6.5, inverse=inverse)
+    _on_image(square, 0.04, 0.075, f"{length} mm", ha="left", va="bottom", size=6.5, inverse=inverse)
 
 
 def _on_image(
-    axes: Axes, x: float, y: float, text: str, *, ha: str, va: str, size: float, inverse: bool
+    square: _Square, x: float, y: float, text: str, *, ha: str, va: str, size: float, inverse: bool
 ) -> None:
     ink, halo = _inks(inverse=inverse)
-    axes.text(
-        x, y, text, transform=axes.transAxes, ha=ha, va=va, fontsize=size, color=ink, parse_math=False,
+    square.page.text(
+        *square.at(x, y), text, ha=ha, va=va, fontsize=size, color=ink, parse_math=False,
         path_effects=[withStroke(linewidth=2.0, foreground=halo)],
     )  # fmt: skip
 
