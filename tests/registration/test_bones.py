@@ -14,7 +14,7 @@ from osteotrace.model.criteria import Criteria, load_criteria
 from osteotrace.model.values import Modality, Verdict
 from osteotrace.registration import align
 from osteotrace.registration.align import apart_mm
-from osteotrace.registration.bones import Says, judged
+from osteotrace.registration.bones import Person, Says, judged
 from osteotrace.registration.settings import BoneSettings
 
 from ._row import CT_HU, MR_T1, STRAIGHT, bent, error_mm, outlined, scanned
@@ -140,10 +140,18 @@ def test_one_outlined_frame_takes_its_start_from_the_images() -> None:
         ({"stretch": 0.07}, Verdict.DOUBTFUL, "differs in length by 7%: another patient?"),
         ({"stretch": 0.15}, Verdict.FAILED, "another patient?"),
         ({"mirrored": True}, Verdict.DOUBTFUL, "left and right are unsure"),
+        ({"person": Person(0.4, 0.3)}, Verdict.DOUBTFUL, "1.5 times worse than those of one person"),
+        ({"person": Person(0.7, 0.3)}, Verdict.FAILED, "2.0 times worse than those of one person"),
+        ({"person": Person(0.2, 0.05)}, Verdict.DOUBTFUL, "at most 5% better than with a neighbour"),
+        (
+            {"person": Person(0.2, -0.2)},
+            Verdict.FAILED,
+            "-20% better than with a neighbour: another patient?",
+        ),
     ],
 )
 def test_what_speaks_against_an_alignment_is_said(
-    whole: Alignment, says: dict[str, float], verdict: Verdict, reason: str
+    whole: Alignment, says: dict[str, object], verdict: Verdict, reason: str
 ) -> None:
     usual = Says(count=0.6, row=0.5, stretch=0.01, mirrored=None)
     judged_record = judged(whole, replace(usual, **says), BoneSettings.of(CRITERIA))

@@ -10,7 +10,8 @@ import numpy as np
 from osteotrace.model.alignment import Alignment, BoneMotion
 from osteotrace.model.imaging import Volume
 from osteotrace.model.values import Modality, Verdict
-from osteotrace.registration.bone_quality import bone_motions, row_margin
+from osteotrace.registration.bone_quality import RowMargin, bone_motions, row_margin
+from osteotrace.registration.bone_radius import unit_variance
 from osteotrace.registration.evidence import evidence
 from osteotrace.registration.patches import BonePair, Images, pairs_of
 from osteotrace.registration.per_bone import Fitted, agreement_at, fit_bones
@@ -32,6 +33,8 @@ _RANK_POWER = 0.5
 _CLOSE = 0.3  # share of the score of the best way, from which on the bones decide
 _RIVALS = 3
 _FEWEST_VERTEBRAE = 2
+_FEWEST_TO_KNOW = 5  # vertebrae, to tell one person from another
+_ANOTHER = "another patient?"
 _LEAST_JACOBIAN = 0.05
 _WIDER = 2.0
 
@@ -192,8 +195,33 @@ def align_bones(
         row=margins.row,
         stretch=abs(start.way.stretch) if start.way and len(start.way.pairs) > _FEWEST_VERTEBRAE else 0.0,
         mirrored=_mirrored(fixed, moving, replace(start.found, pose=pose), bone_settings),
+        person=_person(fitted, margins),
     )
     return judged(record, says, bone_settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """How much the bones of two exams are those of one person.
+
+    Attributes
+    ----------
+    misfit : float
+        Variance of unit weight: how far the bones, each on its own images, lie off their neighbours, over
+        what is expected. Bones of another shape lie at other distances.
+    own : float
+        Lower quartile over the vertebrae of the advantage in agreement over the neighbours in the row.
+    """
+
+    misfit: float
+    own: float
+
+
+def _person(fitted: Fitted, margins: RowMargin) -> Person | None:
+    """None where too few vertebrae are followed to tell."""
+    if len(margins.each) < _FEWEST_TO_KNOW:
+        return None
+    return Person(unit_variance(fitted.chain), float(np.percentile(list(margins.each.values()), 25)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,12 +238,15 @@ class Says:
         Relative difference in length of the common row.
     mirrored : bool or None
         Whether the mirror image fits better; None where the field of view is too narrow to tell.
+    person : Person or None
+        None where too few vertebrae are followed to tell.
     """
 
     count: float
     row: float | None
     stretch: float
     mirrored: bool | None
+    person: Person | None = None
 
 
 def _worth_of(fitted: Fitted, start: Start) -> float:
@@ -299,6 +330,31 @@ def _unfolded(record: Alignment) -> Alignment:
     return record
 
 
+def is_another_patient(record: Alignment) -> bool:
+    """Whether an alignment failed because its bones seem to be those of two persons."""
+    return record.verdict is Verdict.FAILED and any(reason.endswith(_ANOTHER) for reason in record.reasons)
+
+
+def _of_person(person: Person | None, s: BoneSettings) -> Sequence[tuple[bool, bool, str]]:
+    """Whether it fails, whether it is doubtful, and why, for each sign of another person."""
+    if person is None:
+        return ()
+    own = max(person.own, -1.0)
+    return (
+        (
+            person.misfit > s.failed_misfit,
+            person.misfit > s.good_misfit,
+            f"the bones fit each other {np.sqrt(person.misfit / s.usual_misfit):.1f} times worse than those "
+            f"of one person do: {_ANOTHER}",
+        ),
+        (
+            own < s.failed_own,
+            own < s.good_own,
+            f"a quarter of the vertebrae agree at most {own:.0%} better than with a neighbour: {_ANOTHER}",
+        ),
+    )
+
+
 def judged(record: Alignment, says: Says, settings: BoneSettings) -> Alignment:
     """The record with a verdict, and what speaks against it."""
     told = [b for b in record.bones if b.name == "vertebra" and b.source == "images"]
@@ -316,8 +372,9 @@ def judged(record: Alignment, says: Says, settings: BoneSettings) -> Alignment:
         (
             says.stretch > settings.failed_stretch,
             says.stretch > settings.good_stretch,
-            f"the row differs in length by {says.stretch:.0%}: another patient?",
+            f"the row differs in length by {says.stretch:.0%}: {_ANOTHER}",
         ),
+        *_of_person(says.person, settings),
         (False, bool(says.mirrored), "the mirror image fits better: left and right are unsure"),
         (
             False,

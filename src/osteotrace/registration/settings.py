@@ -145,6 +145,12 @@ class BoneSettings:
         Least advantage over another way to count the vertebrae for the verdicts good and doubtful.
     good_stretch, failed_stretch : float
         Largest relative difference in length of the common row for the verdicts good and doubtful.
+    usual_misfit, good_misfit, failed_misfit : float
+        Variance of unit weight of the bones of one person, and the largest for the verdicts good and
+        doubtful.
+    good_own, failed_own : float
+        Least advantage over a neighbour, of the lower quartile of the vertebrae, for the verdicts good and
+        doubtful.
     mirror_gain, mirror_width_mm : float
         A mirror image that fits better by this share makes left and right unsure, in fields of view of at
         least this width, mm.
@@ -179,6 +185,11 @@ class BoneSettings:
     failed_count: float
     good_stretch: float
     failed_stretch: float
+    usual_misfit: float
+    good_misfit: float
+    failed_misfit: float
+    good_own: float
+    failed_own: float
     mirror_gain: float
     mirror_width_mm: float
     contradiction_mm: float
