@@ -26,13 +26,14 @@ from osteotrace.outputs.masks import save_masks
 from osteotrace.outputs.registrations import save_registrations
 from osteotrace.outputs.report import render_html
 from osteotrace.outputs.rows import measurement_rows
-from osteotrace.outputs.scan_rows import scan_csv, scan_rows
+from osteotrace.outputs.scan_rows import scan_csv, scan_rows, spot_csv, spot_rows
 from osteotrace.outputs.tables import rows_to_csv, write_parquet
 
 Progress = Callable[[str, int, int], None]
 
 WORKUP, SCHEMA, REPORT = "workup.json", "workup.schema.json", "report.html"
 CSV, PARQUET, SCANS = "measurements.csv", "measurements.parquet", "bone_scan.csv"
+SPOTS = "bone_scan_spots.csv"
 
 
 def write_outputs(
@@ -67,7 +68,7 @@ def write_outputs(
         The workup holds a number that is not finite.
     """
     folder = OutputFolder.open(out)
-    folder.check_free(WORKUP, SCHEMA, CSV, PARQUET, SCANS, REPORT)
+    folder.check_free(WORKUP, SCHEMA, CSV, PARQUET, SCANS, SPOTS, REPORT)
     try:
         refs = save_masks(workup, folder)
         folder.save(WORKUP, workup_to_json(workup, refs))
@@ -76,6 +77,8 @@ def write_outputs(
         folder.save(PARQUET, partial(write_parquet, table))
         if workup.bone_scans:
             folder.save(SCANS, scan_csv(scan_rows(workup)))
+        if any(scan.spots for scan in workup.bone_scans):
+            folder.save(SPOTS, spot_csv(spot_rows(workup)))
         save_registrations(workup, folder)
         pictures = []
         for picture in _pictures(workup, images_of(workup, images), criteria, progress):
