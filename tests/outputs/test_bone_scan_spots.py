@@ -134,6 +134,21 @@ def test_the_figure_marks_it_in_its_view_only(pointed: Workup, case: Case, displ
     assert "Rings" not in none.caption
 
 
+def test_a_spot_beside_the_body_is_in_the_figure(
+    pointed: Workup, case: Case, display: DisplaySettings
+) -> None:
+    """The figure is cut to the body; a place that a reader names is shown nonetheless."""
+    (scan,) = pointed.bone_scans
+    far = replace(scan.spots[0], place=(20.0, 240.0), lesions=())
+    shown = replace(pointed, bone_scans=(scan.with_spots((far,)),))
+    body = np.arange(256) < 180
+    planar = tuple(replace(image, counts=np.asarray(image.counts) * body) for image in case.images.planar)
+    (picture,) = bone_scan_figures(shown, replace(case.images, planar=planar), display)
+    places = coloured(picture, PINK)
+    assert len(places) > 50
+    assert places[:, 1].max() < 0.99
+
+
 def test_the_ring_leaves_the_counts_inside_free(
     pointed: Workup, case: Case, display: DisplaySettings
 ) -> None:

@@ -214,6 +214,21 @@ def test_a_failed_region_is_doubtful_and_said(with_lesion: BoneScan, images: Pat
     assert spot.reasons[0] == "its region (spine) could not be fitted"
 
 
+@pytest.mark.parametrize(("bone", "ends"), [("vertebra C1", True), ("vertebra T9", False)])
+def test_at_the_end_of_the_ct_a_bone_beyond_it_is_possible(
+    bone: str, ends: bool, with_lesion: BoneScan, images: PatientImages
+) -> None:
+    """The uppermost vertebra of the CT could be the next one above, which the CT does not show."""
+    skeleton, fit = own_skeleton(), with_lesion.fits[0]
+    points = np.asarray(skeleton.points)[np.asarray(skeleton.bone) == skeleton.bones.index(bone)]
+    place = tuple(float(x) for x in fit.views[1].pixels(project(fit, skeleton, points)).mean(axis=0))
+    spot = mapped(with_lesion, images, place)
+    assert bone in [one.bone for one in spot.candidates]
+    words = "the skeleton ends here: a bone beyond its end is not among these"
+    assert (words in spot.reasons) is ends
+    assert (spot.verdict is Verdict.DOUBTFUL) is ends
+
+
 def test_views_that_are_swapped_are_taken_as_the_fit_takes_them(
     with_lesion: BoneScan, images: PatientImages
 ) -> None:
@@ -317,3 +332,11 @@ def test_a_spot_that_is_nowhere_is_refused_in_words(item: BoneScanSpot, message:
 def test_without_planar_images_a_spot_says_so() -> None:
     with pytest.raises(DeclarationError, match="expected: a planar image; there is none"):
         check_spots(at((5.0, 5.0)), patient([], [ct_of_trunk()[1]]))
+
+
+def test_of_an_image_without_a_view_none_can_be_named() -> None:
+    front, _ = scan()
+    images = patient([replace(front, view=View.UNKNOWN)])
+    check_spots(at((5.0, 5.0), "front"), images)
+    with pytest.raises(DeclarationError, match="expected: no view: the header names none"):
+        check_spots(at((5.0, 5.0), "front", view=ANT), images)

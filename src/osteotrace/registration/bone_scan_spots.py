@@ -16,13 +16,21 @@ from osteotrace.model.criteria import Criteria
 from osteotrace.model.imaging import PlanarImage
 from osteotrace.model.patient import PatientImages
 from osteotrace.model.planar import FittedView, PlanarFit, Skeleton
-from osteotrace.model.values import Verdict
+from osteotrace.model.values import Verdict, View
 from osteotrace.registration.bone_scan import suited_ct
-from osteotrace.registration.planar_maps import SPOT_REACH, better_view, candidates, views_ratio
+from osteotrace.registration.planar_maps import (
+    SD_TO_95,
+    SPOT_REACH,
+    better_view,
+    candidates,
+    project,
+    views_ratio,
+)
 from osteotrace.registration.planar_settings import PlanarSettings
 from osteotrace.registration.planar_skeleton import skeleton_of, standard_skeleton
 from osteotrace.space import FloatArray
 
+_LIMBS, _SKULL = ("arm", "leg"), "skull"
 _SOURCES = {"ct": "the CT", "standard": "the standard skeleton"}
 _ROUND = np.linspace(0.0, 2.0 * np.pi, 721)  # half a degree apart: the edge of an ellipse to 0.1 mm
 
@@ -137,7 +145,8 @@ def _mapped(
         )
         found = candidates(spot.place, view.view, [(fit, skeletons[fit.source])], criteria, ratio=ratio)
         if found:
-            verdict, reasons = _trust(fit, found[0].region)
+            ends = _at_end(spot.place, view, fit, skeletons[fit.source], found[0].region, settings)
+            verdict, reasons = _trust(fit, found[0].region, ends=ends)
             return replace(
                 without,
                 view=view.view,
@@ -156,15 +165,37 @@ def _view(fit: PlanarFit, image: PlanarImage) -> FittedView | None:
     return next((view for view in here if view.view is image.view), here[0] if here else None)
 
 
-def _trust(fit: PlanarFit, name: str) -> tuple[Verdict, tuple[str, ...]]:
-    """How far a bone of a region can be trusted, and why not farther."""
+def _trust(fit: PlanarFit, name: str, *, ends: bool) -> tuple[Verdict, tuple[str, ...]]:
+    """How far a bone of a region can be trusted, and why not farther; ``ends``: none is known beyond it."""
     region = fit.region(name)
-    if region is None or region.verdict is Verdict.FAILED:
-        why = f"its region ({name}) could not be fitted"
-        return Verdict.DOUBTFUL, tuple(
-            dict.fromkeys((why, *(region.reasons if region else ()), *fit.reasons))
-        )
-    return worst(fit.verdict, region.verdict), tuple(dict.fromkeys((*region.reasons, *fit.reasons)))
+    failed = region is None or region.verdict is Verdict.FAILED
+    doubts = [f"its region ({name}) could not be fitted"] if failed else []
+    doubts += ["the skeleton ends here: a bone beyond its end is not among these"] if ends else []
+    reasons = (*doubts, *(region.reasons if region else ()), *fit.reasons)
+    of_region = Verdict.DOUBTFUL if doubts or region is None else region.verdict
+    return worst(fit.verdict, of_region), tuple(dict.fromkeys(reasons))
+
+
+def _at_end(
+    place: Point,
+    view: FittedView,
+    fit: PlanarFit,
+    skeleton: Skeleton,
+    name: str,
+    settings: PlanarSettings,
+) -> bool:
+    """Whether a spot can lie beyond the end of the skeleton, by the error of its region and its own spread.
+
+    The end of a limb is its own; above a skull there is nothing.
+    """
+    region = fit.region(name)
+    error = settings.failed_error_mm if region is None or region.error_mm is None else region.error_mm
+    unsure = float(np.hypot(error, SD_TO_95 * settings.spot_mm))
+    down = float(view.plane(place)[1])
+    heights = project(fit, skeleton, skeleton.points)[:, 1]
+    limb = np.asarray(skeleton.region) == skeleton.regions.index(name)
+    lowest = heights[limb if name.startswith(_LIMBS) else slice(None)].max()
+    return bool(down > lowest - unsure or (name != _SKULL and down < heights.min() + unsure))
 
 
 def _why_none(scan: BoneScan, settings: PlanarSettings, *, is_shown: bool) -> tuple[str, ...]:
@@ -244,11 +275,13 @@ def _image(item: BoneScanSpot, number: int, images: PatientImages) -> PlanarImag
         )
     fitting = [image for image in views if item.view is None or image.view is item.view]
     if not fitting:
-        there = ", ".join(dict.fromkeys(image.view.value for image in views))
+        there = ", ".join(
+            dict.fromkeys(image.view.value for image in views if image.view is not View.UNKNOWN)
+        )
         raise DeclarationError(
             f"the series {item.series} has no {item.view} view",
             where=where,
-            expected=f"view: {there}",
+            expected=f"view: {there}" if there else "no view: the header names none",
             remedy="correct view, or delete it where the series holds one image",
         )
     if len(fitting) > 1:

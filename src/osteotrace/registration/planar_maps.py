@@ -21,6 +21,7 @@ from osteotrace.space import FloatArray, Mask
 
 _LEAST_PROBABILITY = 0.02  # of a candidate that is listed
 _RATIO_SAID = 1.5  # of the views, from which on one is called the better
+SD_TO_95 = 2.45  # 95% radius of a normal distribution in a plane, in standard deviations
 SPOT_REACH = 3.0  # standard deviations of a hot spot about its bone: farther away there is none
 _EDGE = 0.5  # of the largest value of a blurred footprint
 
@@ -201,7 +202,7 @@ def _candidates(
     plane = project(fit, skeleton, skeleton.points)
     away = np.linalg.norm(plane - view.plane(spot), axis=1)
     errors = {region.name: region.error_mm for region in fit.regions}
-    sd = np.array([(errors.get(name) or settings.failed_error_mm) for name in skeleton.regions]) / 2.45
+    sd = np.array([(errors.get(name) or settings.failed_error_mm) for name in skeleton.regions]) / SD_TO_95
     spread = np.hypot(sd, settings.spot_mm)[np.asarray(skeleton.region)]
     worth = reach(skeleton, view.view, settings) * np.exp(-0.5 * (away / spread) ** 2) / spread**2
     depth = settings.mu_per_mm * (np.asarray(skeleton.back_mm) - np.asarray(skeleton.front_mm))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -96,12 +97,12 @@ def bone_scan_figure(
         None when every fit failed.
     """
     fit = scan.shown
-    panels = [] if fit is None else _panels(fit, images)
+    panels = [] if fit is None else _panels(fit, images, scan.spots)
     return None if fit is None or not panels else _figure(exam, scan, fit, panels, settings)
 
 
-def _panels(fit: PlanarFit, images: PatientImages) -> list[_Panel]:
-    """Views in the usual order, with their images, cut to the rows of the body."""
+def _panels(fit: PlanarFit, images: PatientImages, spots: Sequence[Spot]) -> list[_Panel]:
+    """Views in the usual order, with their images, cut to the rows of the body and of the spots."""
     out = []
     for view in sorted(fit.views, key=lambda v: _ORDER.index(v.view)):
         image = _image(view, images)
@@ -109,11 +110,20 @@ def _panels(fit: PlanarFit, images: PatientImages) -> list[_Panel]:
             rows = image.counts.sum(axis=0)
             body = np.flatnonzero(rows > _DARK_SHARE * rows.max())
             margin = _MARGIN_MM / view.pixel_mm[1]
-            first, last = (body[0], body[-1]) if body.size else (0, view.shape[1] - 1)
+            rows_shown = [*body[[0, -1]], *_rows(spots, view)] if body.size else [0, view.shape[1] - 1]
+            first, last = min(rows_shown), max(rows_shown)
             out.append(
                 _Panel(view, image, max(first - margin, -0.5), min(last + margin, view.shape[1] - 0.5))
             )
     return out
+
+
+def _rows(spots: Sequence[Spot], view: FittedView) -> list[float]:
+    return [spot.place[1] for spot in _spots_of(spots, view)]
+
+
+def _spots_of(spots: Sequence[Spot], view: FittedView) -> list[Spot]:
+    return [spot for spot in spots if (spot.series_id, spot.view) == (view.series_id, view.view)]
 
 
 def _image(view: FittedView, images: PatientImages) -> PlanarImage | None:
@@ -172,7 +182,7 @@ def _draw(axes: Axes, panel: _Panel, scan: BoneScan, fit: PlanarFit, settings: D
     here = [(one, shape) for one in scan.footprints if (shape := _of_view(one, view)) is not None]
     for one, shape in here:
         _ellipse(axes, one, shape, view)
-    spots = [spot for spot in scan.spots if (spot.series_id, spot.view) == (view.series_id, view.view)]
+    spots = _spots_of(scan.spots, view)
     for spot in spots:
         _ring(axes, spot, view)
     _numbers(axes, [*(_tag(*pair, view) for pair in here), *(_spot_tag(spot, view) for spot in spots)], panel)
