@@ -170,6 +170,7 @@ def run(path: Path, out: Path, settings: Settings, progress: Progress | None = N
         bone_scans = registration.place_lesions(
             fitted, images, placed, tracks, alignments, criteria, anatomies=bones
         )
+        bone_scans = registration.map_spots(bone_scans, images, corrections, criteria, anatomies=bones)
     workup = Workup(
         patient=images.patient,
         timeline=images.timeline,
@@ -232,6 +233,7 @@ def _read(
     images = replace(images, problems=(*scan.problems, *images.problems))
     _check_exams(images, path)
     _check_levels(corrections, images)
+    registration.check_spots(corrections, images)
     images, bone_regions = _apart(images, bone_objects)
     drawn, problems = lesions.lesions_of(images)
     outlined = lesions.correct(drawn, corrections, images)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from osteotrace.errors import DeclarationError
 from osteotrace.model.corrections import (
     AddMask,
+    BoneScanSpot,
     ByDrawing,
     ById,
     ByTrackingUid,
@@ -28,6 +29,7 @@ from osteotrace.model.corrections import (
     read_corrections,
 )
 from osteotrace.model.lesion import Lesion, Origin
+from osteotrace.model.values import View
 from osteotrace.space import Grid, Mask
 
 
@@ -90,6 +92,18 @@ series = "1.2.840.1.5"
 point_mm = [3, -42.5, 118.0]
 level = "L5"
 by = "reader 2"
+
+[[bone_scan_spot]]
+series = "E4-S1"
+view = "posterior"
+pixel = [63.5, 212]
+name = "lower thoracic focus"
+by = "reader 2"
+note = "faint"
+
+[[bone_scan_spot]]
+series = "1.2.840.1.7"
+pixel = [0, 0.25]
 """
 
 
@@ -101,6 +115,10 @@ def test_every_kind_of_correction_is_read(folder: Path) -> None:
         AddMask(folder / "new.nii.gz", "1.2.840.1.5", "left iliac wing"),
         ReplaceMask(folder / "old.nii", ById("E2-R1"), 3),
         Level("1.2.840.1.5", (3.0, -42.5, 118.0), "L5", Note("reader 2")),
+        BoneScanSpot(
+            "E4-S1", (63.5, 212.0), View.POSTERIOR, "lower thoracic focus", Note("reader 2", text="faint")
+        ),
+        BoneScanSpot("1.2.840.1.7", (0.0, 0.25)),
     )
 
 
@@ -112,7 +130,15 @@ def test_each_correction_tells_itself_in_one_line(folder: Path) -> None:
         "lesion left iliac wing added from new.nii.gz on series 1.2.840.1.5",
         "outline of E2-R1 replaced by old.nii label 3",
         "the vertebra at (3.0, -42.5, 118.0) on series 1.2.840.1.5 is L5 (reader 2)",
+        "hot spot lower thoracic focus at column 63.5, row 212 in the posterior view of series E4-S1 "
+        "(reader 2, faint)",
+        "hot spot at column 0, row 0.25 of series 1.2.840.1.7",
     ]
+
+
+def test_the_spots_are_found_among_the_corrections(folder: Path) -> None:
+    spots = corrections_of(folder, EVERYTHING).spots
+    assert [spot.series for spot in spots] == ["E4-S1", "1.2.840.1.7"]
 
 
 def test_an_empty_file_corrects_nothing(folder: Path) -> None:
@@ -129,7 +155,7 @@ PART_GROUP = '[[same]]\nlesions = ["a", "b"]\n'
         (
             '[[vertebra]]\nlevel = "L5"\n',
             "unknown key 'vertebra' [corrections.toml]; "
-            "expected: one of same, different, not_a_lesion, add_mask, replace_mask, level",
+            "expected: one of same, different, not_a_lesion, add_mask, replace_mask, level, bone_scan_spot",
         ),
         (
             "[[same]]\n",
@@ -339,3 +365,62 @@ def test_one_point_with_two_levels_is_a_contradiction(folder: Path) -> None:
 def test_a_level_tells_itself(folder: Path) -> None:
     (item,) = corrections_of(folder, LEVEL).items
     assert str(item) == "the vertebra at (1.0, 2.0, 3.0) on series 1.5 is L5"
+
+
+SPOT = """
+[[bone_scan_spot]]
+series = "E4-S1"
+view = "posterior"
+pixel = [63.5, 212.0]
+"""
+NO_PIXEL = (
+    "this is not a pixel [corrections.toml: bone_scan_spot 1, key pixel]; "
+    "expected: two numbers: column and row, the first pixel is 0; do: write pixel = [63.5, 212.0]"
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[63.5, 212.0]", "[63.5]", NO_PIXEL),
+        ("[63.5, 212.0]", "[63.5, 212.0, 1.0]", NO_PIXEL),
+        ("[63.5, 212.0]", "[63.5, nan]", NO_PIXEL),
+        ("[63.5, 212.0]", '[63.5, "212"]', NO_PIXEL),
+        ("[63.5, 212.0]", "[63.5, true]", NO_PIXEL),
+        ("[63.5, 212.0]", "63.5", NO_PIXEL),
+        (
+            "pixel = [63.5, 212.0]",
+            "",
+            "the key pixel is missing [corrections.toml: bone_scan_spot 1]; do: add pixel",
+        ),
+        (
+            'series = "E4-S1"',
+            "",
+            "the key series is missing [corrections.toml: bone_scan_spot 1]; do: add series",
+        ),
+        (
+            '"posterior"',
+            '"posteror"',
+            "'posteror' is not known [corrections.toml: bone_scan_spot 1, key view]; "
+            "expected: one of anterior, posterior; do: did you mean posterior?",
+        ),
+        (
+            '"posterior"',
+            '"unknown"',
+            "'unknown' is not known [corrections.toml: bone_scan_spot 1, key view]; "
+            "expected: one of anterior, posterior",
+        ),
+        (
+            "view =",
+            "views =",
+            "unknown key 'views' [corrections.toml: bone_scan_spot 1]; "
+            "expected: one of series, view, pixel, name, by, date, note; do: did you mean view?",
+        ),
+    ],
+)
+def test_a_spot_that_cannot_be_meant_is_refused_in_words(
+    folder: Path, old: str, new: str, message: str
+) -> None:
+    with pytest.raises(DeclarationError) as caught:
+        corrections_of(folder, SPOT.replace(old, new))
+    assert str(caught.value) == message

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from osteotrace.model.bone_scan import BoneScan, LesionFootprint, NotPlaced, RegionOutline, ViewFootprint
-from osteotrace.model.planar import FittedView, PlanarFit, RegionFit
+from osteotrace.model.bone_scan import (
+    BoneScan,
+    LesionFootprint,
+    LesionNearSpot,
+    NotPlaced,
+    RegionOutline,
+    Spot,
+    ViewFootprint,
+)
+from osteotrace.model.planar import Candidate, FittedView, PlanarFit, RegionFit
 from osteotrace.model.values import Verdict, View
 from osteotrace.model.workup import Workup
 
@@ -63,3 +71,29 @@ def with_bone_scan(workup: Workup, frame: str) -> Workup:
         ("the header names no tracer: taken for a bone scan",),
     )
     return replace(workup, bone_scans=(scan,))
+
+
+def with_spots(workup: Workup) -> Workup:
+    """The same with two foci: one in the first lesion from behind, one that no fit can tell."""
+    (scan,) = workup.bone_scans
+    (shown,) = scan.footprints
+    back = next(view for view in shown.views if view.view is View.POSTERIOR)
+    bone = workup.skeletons[0].bones[0]
+    first = Candidate(
+        f"vertebra {bone.declared_level or bone.id}", "spine", 0.6234, 3.4, (131.0, 62.0), "ct",
+        ("3 mm from its projection", "the posterior view should see it 2.3 times as well"),
+    )  # fmt: skip
+    rib = replace(first, bone="rib left 7", region="thorax left", probability=0.25, reasons=())
+    vertebra = Spot(
+        "F1", "Mrs Example's focus", back.series_id, View.POSTERIOR, back.place, 0.41, View.POSTERIOR,
+        (first, rib), (LesionNearSpot(shown.track_id, 0.0, 14.1),), Verdict.DOUBTFUL,
+        ("its place is known to 13 mm only",),
+    )  # fmt: skip
+    nothing = Spot(
+        "F2", "", back.series_id, View.ANTERIOR, (10.0, 20.0), None, None, (), (), Verdict.FAILED,
+        ("no bone of a fitted skeleton lies within 24 mm of it",),
+    )  # fmt: skip
+    provenance = replace(
+        workup.provenance, corrections=("hot spot Mrs Example's focus at column 23, row 150 of series E4-S1",)
+    )
+    return replace(workup, bone_scans=(scan.with_spots((vertebra, nothing)),), provenance=provenance)

@@ -256,7 +256,7 @@ def test_the_ct_with_most_bones_is_taken():
     mr = replace(volume.series, id="mr", modality=Modality.MR, quantity=Quantity.MR_SIGNAL)
     images = patient(scan(), [other, volume, Volume(volume.values, volume.grid, mr)])
     anatomies = [few, anatomy, replace(anatomy, series_id="mr")]
-    assert bone_scan._suited_ct(images, anatomies) == (anatomy, volume)
+    assert bone_scan.suited_ct(images, anatomies) == (anatomy, volume)
 
 
 def test_it_survives_json(own, fitted):

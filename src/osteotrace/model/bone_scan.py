@@ -1,10 +1,10 @@
-"""A planar bone scan in the result: how the skeleton lies in it, and where each lesion would show."""
+"""A planar bone scan in the result: the skeleton in it, where lesions would show, what hot spots can be."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from osteotrace.model.planar import PlanarFit
+from osteotrace.model.planar import Candidate, PlanarFit
 from osteotrace.model.values import Verdict, View
 
 Point = tuple[float, float]
@@ -106,6 +106,67 @@ class NotPlaced:
 
 
 @dataclass(frozen=True, slots=True)
+class LesionNearSpot:
+    """A lesion whose footprint holds a hot spot, or nearly does, in the view of the spot.
+
+    Attributes
+    ----------
+    track_id : str
+    distance_mm : float
+        From the spot to the edge of the footprint; 0 within.
+    error_mm : float
+        Predicted 95% radius of the place of the footprint; no lesion is named beyond it.
+    """
+
+    track_id: str
+    distance_mm: float
+    error_mm: float
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A hot spot that a person points at, and the bones and lesions that it can be.
+
+    Attributes
+    ----------
+    id : str
+        ``F1``, ``F2`` ... in the order of ``corrections.toml``.
+    name : str
+        As the person calls it; empty when it has none.
+    series_id : str
+        Of the planar image.
+    view : View
+        What the fit takes the image for; what the header says where no fit used it.
+    place : Point
+        Column and row, fractional; the first pixel is 0.
+    ratio : float or None
+        Anterior over posterior counts above what is around it; None where it cannot be told.
+    better : View or None
+        Which view should see the most probable bone better; None when both about equally, or without bone.
+    candidates : tuple of Candidate
+        Bones that it can lie in, most probable first; empty where none can be said.
+    lesions : tuple of LesionNearSpot
+        The nearest footprint first.
+    verdict : Verdict
+        Of the fit and of the region of the most probable bone; failed without a bone.
+    reasons : tuple of str
+        Why the verdict is not better.
+    """
+
+    id: str
+    name: str
+    series_id: str
+    view: View
+    place: Point
+    ratio: float | None
+    better: View | None
+    candidates: tuple[Candidate, ...]
+    lesions: tuple[LesionNearSpot, ...]
+    verdict: Verdict
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class BoneScan:
     """The planar bone scan of one exam.
 
@@ -121,6 +182,8 @@ class BoneScan:
         The other lesions.
     reasons : tuple of str
         Why nothing was fitted, or what is assumed of the images.
+    spots : tuple of Spot
+        Hot spots that a person points at.
     """
 
     exam_id: str
@@ -129,6 +192,7 @@ class BoneScan:
     footprints: tuple[LesionFootprint, ...] = ()
     not_placed: tuple[NotPlaced, ...] = ()
     reasons: tuple[str, ...] = ()
+    spots: tuple[Spot, ...] = ()
 
     @property
     def shown(self) -> PlanarFit | None:
@@ -145,3 +209,7 @@ class BoneScan:
     ) -> BoneScan:
         """The same scan with the places of the lesions."""
         return replace(self, footprints=footprints, not_placed=not_placed)
+
+    def with_spots(self, spots: tuple[Spot, ...]) -> BoneScan:
+        """The same scan with the hot spots that a person points at."""
+        return replace(self, spots=spots)

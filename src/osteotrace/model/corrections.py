@@ -29,6 +29,12 @@
     point_mm = [3.0, -42.5, 118.0]  # LPS, in the frame of reference of the series
     level = "L5"
 
+    [[bone_scan_spot]]              # a hot spot of a planar bone scan: in which bone can it lie?
+    series = "E4-S1"                # as inspect lists it, or the Series Instance UID
+    view = "posterior"              # anterior or posterior; needed where the series holds more than one view
+    pixel = [63.5, 212.0]           # column and row, the first is 0
+    name = "lower thoracic focus"   # optional
+
 A lesion is named by its id, which is stable while the input stays the same, or by what its source says
 of it, which is stable always: the drawing's SOP Instance UID and ROI or segment number, or its tracking UID.
 """
@@ -47,9 +53,11 @@ from osteotrace.errors import DeclarationError
 from osteotrace.model.declarations import Table, nifti_files, read_toml
 from osteotrace.model.label_schemes import VERTEBRAE
 from osteotrace.model.lesion import Lesion
+from osteotrace.model.values import View
 
 _MAX_NUMBER = 2**31 - 1  # ROI and segment numbers are integers of at most 31 bits (DICOM IS, US)
 _NOTE_KEYS = ("by", "date", "note")
+_SIDES = (View.ANTERIOR.value, View.POSTERIOR.value)
 _PRESACRAL = tuple(level for level in VERTEBRAE if level[0] != "S")
 
 
@@ -214,7 +222,38 @@ class Level:
         return f"the vertebra at ({place}) on series {self.series} is {self.level}{self.note}"
 
 
-Correction = Same | Different | NotALesion | AddMask | ReplaceMask | Level
+@dataclass(frozen=True, slots=True)
+class BoneScanSpot:
+    """A hot spot that a person points at in a planar bone scan.
+
+    Attributes
+    ----------
+    series : str
+        As ``inspect`` lists it (``E4-S1``), series id, or Series Instance UID.
+    pixel : tuple of float
+        Column and row, fractional; the middle of the first pixel is 0.
+    view : View or None
+        Anterior or posterior; None where not told.
+    name : str
+        Empty when it has none.
+    """
+
+    series: str
+    pixel: tuple[float, float]
+    view: View | None = None
+    name: str = ""
+    note: Note = Note()
+    kind: Literal["bone_scan_spot"] = "bone_scan_spot"
+
+    def __str__(self) -> str:
+        """For :class:`osteotrace.model.workup.Provenance`."""
+        name = f" {self.name}" if self.name else ""
+        view = f" in the {self.view} view" if self.view else ""
+        column, row = self.pixel
+        return f"hot spot{name} at column {column:g}, row {row:g}{view} of series {self.series}{self.note}"
+
+
+Correction = Same | Different | NotALesion | AddMask | ReplaceMask | Level | BoneScanSpot
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +261,11 @@ class Corrections:
     """The content of ``corrections.toml``: by kind, and within a kind in the order of the file."""
 
     items: tuple[Correction, ...] = ()
+
+    @property
+    def spots(self) -> tuple[BoneScanSpot, ...]:
+        """Hot spots that a person points at, in the order of the file."""
+        return tuple(item for item in self.items if isinstance(item, BoneScanSpot))
 
 
 def read_corrections(path: Path) -> Corrections:
@@ -233,7 +277,9 @@ def read_corrections(path: Path) -> Corrections:
         At the first thing that is wrong, also when two corrections contradict each other.
     """
     top = read_toml(path)
-    top.check_keys(("same", "different", "not_a_lesion", "add_mask", "replace_mask", "level"))
+    top.check_keys(
+        ("same", "different", "not_a_lesion", "add_mask", "replace_mask", "level", "bone_scan_spot")
+    )
     items: tuple[Correction, ...] = (
         *(Same(_group(t), _note(t)) for t in top.tables("same")),
         *(Different(_group(t), _note(t)) for t in top.tables("different")),
@@ -241,6 +287,7 @@ def read_corrections(path: Path) -> Corrections:
         *(_add_mask(t, path.parent) for t in top.tables("add_mask")),
         *(_replace_mask(t, path.parent) for t in top.tables("replace_mask")),
         *(_level(t) for t in top.tables("level")),
+        *(_spot(t) for t in top.tables("bone_scan_spot")),
     )
     _refuse_contradictions(items, path.name)
     return Corrections(items)
@@ -343,6 +390,23 @@ def _level(table: Table) -> Level:
         raise table.error("this is not a point", key="point_mm", expected="three numbers: LPS, mm")
     place = (float(point[0]), float(point[1]), float(point[2]))
     return Level(table.text("series"), place, table.one_of("level", _PRESACRAL), _note(table))
+
+
+def _spot(table: Table) -> BoneScanSpot:
+    table.check_keys(("series", "view", "pixel", "name", *_NOTE_KEYS), ("series", "pixel"))
+    pixel = table.values["pixel"]
+    if not isinstance(pixel, list) or len(pixel) != 2 or not all(_is_number(x) for x in pixel):
+        raise table.error(
+            "this is not a pixel",
+            key="pixel",
+            expected="two numbers: column and row, the first pixel is 0",
+            remedy="write pixel = [63.5, 212.0]",
+        )
+    view = table.one_of("view", _SIDES)
+    place = (float(pixel[0]), float(pixel[1]))
+    return BoneScanSpot(
+        table.text("series"), place, View(view) if view else None, table.text("name"), _note(table)
+    )
 
 
 def _is_number(value: object) -> bool:

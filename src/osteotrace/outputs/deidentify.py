@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any, TypeVar, cast
 
 from osteotrace.model.anatomy import Bone, Outlined, Possible
-from osteotrace.model.bone_scan import RegionOutline
+from osteotrace.model.bone_scan import BoneScan, RegionOutline
 from osteotrace.model.codes import Code
 from osteotrace.model.imaging import Attribute, Exam, NuclearFacts, Series
 from osteotrace.model.lesion import Lesion, LesionTrack, Origin
@@ -64,7 +64,8 @@ def deidentify(workup: Workup) -> Workup:
         texts of problems and reasons without names, dates, UIDs, file names and quoted words.
     """
     names = _replacements(workup)
-    scrubber = Scrubber.of(workup.patient, names | _descriptions(workup.timeline), _uids(workup))
+    known = _names_of_spots(workup) | names | _descriptions(workup.timeline)
+    scrubber = Scrubber.of(workup.patient, known, _uids(workup))
     clean = _Cleaner(scrubber)
     return Workup(
         patient=_patient(workup.patient),
@@ -81,7 +82,7 @@ def deidentify(workup: Workup) -> Workup:
             clean(replace(workup.numbering, problems=())),
             problems=tuple(_problem(x, scrubber) for x in workup.numbering.problems),
         ),
-        bone_scans=clean(workup.bone_scans),
+        bone_scans=tuple(_bone_scan(x, clean) for x in workup.bone_scans),
         schema_version=workup.schema_version,
     )
 
@@ -167,6 +168,16 @@ def _replacements(workup: Workup) -> dict[str, str]:
     records: tuple[Lesion | LesionTrack, ...] = (*workup.tracks, *workup.lesions)
     names = dict.fromkeys(record.name for record in records if record.name)
     return {"": ""} | {name: f"outline {number}" for number, name in enumerate(names, start=1)}
+
+
+def _names_of_spots(workup: Workup) -> dict[str, str]:
+    """Names of hot spots, which a person typed, and the ids that they become."""
+    return {spot.name: spot.id for scan in workup.bone_scans for spot in scan.spots if spot.name}
+
+
+def _bone_scan(scan: BoneScan, clean: _Cleaner) -> BoneScan:
+    cleaned = clean(scan)
+    return cleaned.with_spots(tuple(replace(spot, name="") for spot in cleaned.spots))
 
 
 def _descriptions(timeline: Timeline) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""``bone_scan.csv``: where every lesion would show in every view of a bone scan."""
+"""``bone_scan.csv`` and ``bone_scan_spots.csv``: lesions in the views, and hot spots in the bones."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from osteotrace.model.bone_scan import BoneScan, LesionFootprint, ViewFootprint
+from osteotrace.model.bone_scan import BoneScan, LesionFootprint, Spot, ViewFootprint
 from osteotrace.model.workup import Workup
+from osteotrace.outputs.words import candidate_word
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,39 @@ class ScanRow:
     reasons: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class SpotRow:
+    """One line of ``bone_scan_spots.csv``: a bone that a hot spot can lie in, or why there is none.
+
+    Columns and rows start at 0; lengths are mm; None is an empty cell. ``ratio`` is anterior over posterior
+    counts above the surroundings, ``lesions`` those whose footprint holds the spot, or would within its
+    predicted 95% error. ``word`` is the bone with the level of a vertebra, ``bone`` as in ``bone_scan.csv``,
+    ``probability`` that among the bones of the skeleton, ``distance_mm`` from the spot to the bone as
+    projected, ``front_mm`` and ``back_mm`` the water before and behind it.
+    """
+
+    spot_id: str
+    name: str | None
+    exam_id: str
+    series_id: str
+    view: str
+    column: float
+    row: float
+    ratio: float | None
+    lesions: str | None
+    verdict: str
+    rank: int | None = None
+    word: str | None = None
+    bone: str | None = None
+    region: str | None = None
+    probability: float | None = None
+    distance_mm: float | None = None
+    front_mm: float | None = None
+    back_mm: float | None = None
+    source: str | None = None
+    reasons: str | None = None
+
+
 def scan_rows(workup: Workup) -> tuple[ScanRow, ...]:
     """By exam, then by track in their order, then by view."""
     return tuple(
@@ -50,9 +84,25 @@ def scan_rows(workup: Workup) -> tuple[ScanRow, ...]:
 
 def scan_csv(rows: Sequence[ScanRow]) -> str:
     """The table as RFC 4180 text with a header line; an empty cell is an absent value."""
+    return _csv(ScanRow, rows)
+
+
+def spot_rows(workup: Workup) -> tuple[SpotRow, ...]:
+    """By exam, then by spot, then by probability."""
+    return tuple(
+        row for scan in workup.bone_scans for spot in scan.spots for row in _of_spot(workup, scan, spot)
+    )
+
+
+def spot_csv(rows: Sequence[SpotRow]) -> str:
+    """As :func:`scan_csv`."""
+    return _csv(SpotRow, rows)
+
+
+def _csv(kind: type[ScanRow | SpotRow], rows: Sequence[ScanRow] | Sequence[SpotRow]) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(field.name for field in dataclasses.fields(ScanRow))
+    writer.writerow(field.name for field in dataclasses.fields(kind))
     for row in rows:
         writer.writerow("" if cell is None else cell for cell in dataclasses.astuple(row))
     return stream.getvalue()
@@ -79,3 +129,22 @@ def _row(scan: BoneScan, one: LesionFootprint, view: ViewFootprint) -> ScanRow:
         row, state="placed", column=view.place[0], row=view.place[1], half_axis_long_mm=long,
         half_axis_short_mm=short, depth_mm=view.depth_mm, share=view.share, others=view.others,
     )  # fmt: skip
+
+
+def _of_spot(workup: Workup, scan: BoneScan, spot: Spot) -> Iterator[SpotRow]:
+    lesions = "; ".join(
+        f"{one.track_id} {one.distance_mm:.1f} mm (95% error {one.error_mm:.1f} mm)" for one in spot.lesions
+    )
+    row = SpotRow(
+        spot.id, spot.name or None, scan.exam_id, spot.series_id, str(spot.view), *spot.place, spot.ratio,
+        lesions or None, str(spot.verdict), reasons="; ".join(spot.reasons) or None,
+    )  # fmt: skip
+    if not spot.candidates:
+        yield row
+    for rank, one in enumerate(spot.candidates, start=1):
+        yield dataclasses.replace(
+            row, rank=rank, word=candidate_word(workup, scan, one), bone=one.bone, region=one.region,
+            probability=one.probability, distance_mm=one.distance_mm, front_mm=one.depth_mm[0],
+            back_mm=one.depth_mm[1], source=one.source,
+            reasons="; ".join(dict.fromkeys((*one.reasons, *spot.reasons))),
+        )  # fmt: skip

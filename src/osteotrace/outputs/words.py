@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from osteotrace.model.anatomy import Certainty, NumberedVertebra, Possible
+from osteotrace.model.bone_scan import BoneScan
 from osteotrace.model.imaging import Exam
 from osteotrace.model.lesion import Finding, LesionTrack, NotCovered, NotSeen, Presence, Seen, Unassessable
+from osteotrace.model.planar import Candidate
 from osteotrace.model.site import UNASKED, Site
 from osteotrace.model.workup import Workup
+
+_VERTEBRA = "vertebra "
 
 
 def presence_word(entry: Presence) -> str:
@@ -58,6 +62,20 @@ def alternatives_word(possible: Sequence[Possible]) -> str:
 def site_word(site: Site) -> str:
     """Where a lesion lies; empty where no skeleton was asked."""
     return "" if site == UNASKED else str(site)
+
+
+def candidate_word(workup: Workup, scan: BoneScan, one: Candidate) -> str:
+    """Bone that a hot spot can lie in: ``T11`` or ``T11?`` of a vertebra with a level, else its name."""
+    if not one.bone.startswith(_VERTEBRA):
+        return "bone without a name" if one.bone == "bone" else one.bone
+    own = one.bone.removeprefix(_VERTEBRA)
+    if one.source == "standard" or scan.of_ct is None:
+        return own
+    series = scan.of_ct.series_id
+    bones = (bone for skeleton in workup.skeletons if skeleton.series_id == series for bone in skeleton.bones)
+    found = next((b for b in bones if b.name == "vertebra" and own == (b.declared_level or b.id)), None)
+    vertebra = None if found is None else workup.numbering.of(series, found.id)
+    return level_mark(vertebra) if vertebra is not None and vertebra.possible else one.bone
 
 
 def shown_finding(workup: Workup, track: LesionTrack, series_id: str) -> Finding | None:

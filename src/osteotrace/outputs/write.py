@@ -27,13 +27,14 @@ from osteotrace.outputs.masks import save_masks
 from osteotrace.outputs.registrations import fields_of, save_registrations
 from osteotrace.outputs.report import render_html
 from osteotrace.outputs.rows import measurement_rows
-from osteotrace.outputs.scan_rows import scan_csv, scan_rows
+from osteotrace.outputs.scan_rows import scan_csv, scan_rows, spot_csv, spot_rows
 from osteotrace.outputs.tables import rows_to_csv, write_parquet
 
 Progress = Callable[[str, int, int], None]
 
 WORKUP, SCHEMA, REPORT = "workup.json", "workup.schema.json", "report.html"
 CSV, PARQUET, SCANS = "measurements.csv", "measurements.parquet", "bone_scan.csv"
+SPOTS = "bone_scan_spots.csv"
 
 
 def write_outputs(
@@ -68,7 +69,7 @@ def write_outputs(
         The workup holds a number that is not finite.
     """
     folder = OutputFolder.open(out)
-    folder.check_free(WORKUP, SCHEMA, CSV, PARQUET, SCANS, REPORT)
+    folder.check_free(WORKUP, SCHEMA, CSV, PARQUET, SCANS, SPOTS, REPORT)
     aside = ThreadPoolExecutor(1)
     try:
         fields = aside.submit(fields_of, workup)  # while the figures are drawn
@@ -79,6 +80,8 @@ def write_outputs(
         folder.save(PARQUET, partial(write_parquet, table))
         if workup.bone_scans:
             folder.save(SCANS, scan_csv(scan_rows(workup)))
+        if any(scan.spots for scan in workup.bone_scans):
+            folder.save(SPOTS, spot_csv(spot_rows(workup)))
         pictures = []
         for picture in _pictures(workup, images_of(workup, images), criteria, progress):
             folder.save(f"figures/{picture.name}.png", picture.png)

@@ -2,5 +2,6 @@
 
 from osteotrace.registration.align import align
 from osteotrace.registration.bone_scan import fit_bone_scans, place_lesions
+from osteotrace.registration.bone_scan_spots import check_spots, map_spots
 
-__all__ = ["align", "fit_bone_scans", "place_lesions"]
+__all__ = ["align", "check_spots", "fit_bone_scans", "map_spots", "place_lesions"]

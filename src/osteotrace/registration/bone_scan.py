@@ -59,7 +59,7 @@ def fit_bone_scans(
         why.
     """
     exams = [(exam, views) for exam in images.timeline.exams if (views := _views(exam, images))]
-    chosen = _suited_ct(images, anatomies)
+    chosen = suited_ct(images, anatomies)
     out = []
     for number, (exam, views) in enumerate(exams, start=1):
         with threadpool_limits(1, user_api="blas"):  # more threads wait for each other on a busy machine
@@ -92,7 +92,7 @@ def place_lesions(
         Every track has a footprint or a reason.
     """
     of_id = {lesion.id: lesion for lesion in lesions}
-    chosen = _suited_ct(images, anatomies)
+    chosen = suited_ct(images, anatomies)
     skeleton: Skeleton | None = None
     if chosen is not None and any(_usable(scan.of_ct) for scan in scans):
         skeleton = skeleton_of(*chosen, PlanarSettings.of(criteria))
@@ -121,7 +121,7 @@ def _length_mm(view: PlanarImage) -> float:
     return 0.0 if view.pixel_mm is None else float(view.counts.shape[1] * view.pixel_mm[1])
 
 
-def _suited_ct(images: PatientImages, anatomies: Sequence[Anatomy]) -> tuple[Anatomy, Volume] | None:
+def suited_ct(images: PatientImages, anatomies: Sequence[Anatomy]) -> tuple[Anatomy, Volume] | None:
     """The CT with most bones, of equals the one with the largest field of view."""
     pairs = [(anatomy, images.volume(anatomy.series_id)) for anatomy in anatomies if anatomy.bones]
     usable = [(anatomy, volume) for anatomy, volume in pairs if volume is not None and _is_ct(volume)]

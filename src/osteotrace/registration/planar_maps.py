@@ -21,6 +21,8 @@ from osteotrace.space import FloatArray, Mask
 
 _LEAST_PROBABILITY = 0.02  # of a candidate that is listed
 _RATIO_SAID = 1.5  # of the views, from which on one is called the better
+SD_TO_95 = 2.45  # 95% radius of a normal distribution in a plane, in standard deviations
+SPOT_REACH = 3.0  # standard deviations of a hot spot about its bone: farther away there is none
 _EDGE = 0.5  # of the largest value of a blurred footprint
 
 
@@ -200,13 +202,13 @@ def _candidates(
     plane = project(fit, skeleton, skeleton.points)
     away = np.linalg.norm(plane - view.plane(spot), axis=1)
     errors = {region.name: region.error_mm for region in fit.regions}
-    sd = np.array([(errors.get(name) or settings.failed_error_mm) for name in skeleton.regions]) / 2.45
+    sd = np.array([(errors.get(name) or settings.failed_error_mm) for name in skeleton.regions]) / SD_TO_95
     spread = np.hypot(sd, settings.spot_mm)[np.asarray(skeleton.region)]
     worth = reach(skeleton, view.view, settings) * np.exp(-0.5 * (away / spread) ** 2) / spread**2
     depth = settings.mu_per_mm * (np.asarray(skeleton.back_mm) - np.asarray(skeleton.front_mm))
     if ratio is not None and ratio > 0:
         worth = worth * np.exp(-0.5 * ((np.log(ratio) - depth) / settings.ratio_sd) ** 2)
-    if away.min() > 3.0 * settings.spot_mm or worth.sum() <= 0:
+    if away.min() > SPOT_REACH * settings.spot_mm or worth.sum() <= 0:
         return ()
     total = float(worth.sum())
     out = []
@@ -231,10 +233,10 @@ def _candidate(
     settings: PlanarSettings,
 ) -> Candidate:
     front, back = float(skeleton.front_mm[nearest]), float(skeleton.back_mm[nearest])
-    expected = float(np.exp(settings.mu_per_mm * (back - front)))
+    expected = _expected_ratio((front, back), settings)
     reasons = [f"{away:.0f} mm from its projection"]
-    if expected > _RATIO_SAID or expected < 1.0 / _RATIO_SAID:
-        side = "anterior" if expected > 1 else "posterior"
+    side = better_view((front, back), settings)
+    if side is not None:
         reasons.append(f"the {side} view should see it {max(expected, 1 / expected):.1f} times as well")
     if ratio is not None and ratio > 0:
         reasons.append(f"anterior over posterior counts {ratio:.2f}, {expected:.2f} expected at its depth")
@@ -251,8 +253,28 @@ def _candidate(
     )
 
 
+def better_view(depth_mm: tuple[float, float], settings: PlanarSettings) -> View | None:
+    """Which view should see a bone better by its water in front and behind; None when about equally."""
+    expected = _expected_ratio(depth_mm, settings)
+    if 1.0 / _RATIO_SAID <= expected <= _RATIO_SAID:
+        return None
+    return View.ANTERIOR if expected > 1.0 else View.POSTERIOR
+
+
+def _expected_ratio(depth_mm: tuple[float, float], settings: PlanarSettings) -> float:
+    """Anterior over posterior counts by attenuation alone."""
+    front, back = depth_mm
+    return float(np.exp(settings.mu_per_mm * (back - front)))
+
+
 def views_ratio(
-    spot: ArrayLike, view: View, images: Sequence[PlanarImage], fit: PlanarFit, radius_mm: float
+    spot: ArrayLike,
+    view: View,
+    images: Sequence[PlanarImage],
+    fit: PlanarFit,
+    radius_mm: float,
+    *,
+    least_sd: float = 0.0,
 ) -> float | None:
     """Anterior over posterior counts of a hot spot above the ring around it; None when they cannot be told.
 
@@ -262,6 +284,8 @@ def views_ratio(
         Column and row in the image of ``view``.
     radius_mm : float
         Of the spot; the ring reaches to twice as far.
+    least_sd : float
+        Excess in either view, in standard deviations of the counts, below which it cannot be told.
     """
     shown = {v.view: v for v in fit.views}
     if set(shown) != {View.ANTERIOR, View.POSTERIOR}:
@@ -272,18 +296,22 @@ def views_ratio(
         image = next((i for i in images if i.series.id == fitted.series_id), None)
         if image is None:
             return None
-        excess[side] = _excess(image, fitted, plane, radius_mm)
+        excess[side] = _excess(image, fitted, plane, radius_mm, least_sd)
     if min(excess.values()) <= 0:
         return None
     return float(excess[View.ANTERIOR] / excess[View.POSTERIOR])
 
 
-def _excess(image: PlanarImage, view: FittedView, plane: FloatArray, radius_mm: float) -> float:
-    """Counts within a radius above those of the ring around it."""
+def _excess(
+    image: PlanarImage, view: FittedView, plane: FloatArray, radius_mm: float, least_sd: float
+) -> float:
+    """Counts within a radius above those of the ring around it; 0 when they do not stand out."""
     index = np.moveaxis(np.indices(view.shape), 0, -1)
     away = np.linalg.norm(view.plane(index) - plane, axis=-1)
     counts = np.asarray(image.counts, np.float64)
     inside, ring = away <= radius_mm, (away > radius_mm) & (away <= 2.0 * radius_mm)
     if not inside.any() or not ring.any():
         return 0.0
-    return float(counts[inside].sum() - np.median(counts[ring]) * inside.sum())
+    total = float(counts[inside].sum())
+    excess = total - float(np.median(counts[ring])) * int(inside.sum())
+    return excess if excess >= least_sd * np.sqrt(total) else 0.0

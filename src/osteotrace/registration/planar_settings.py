@@ -68,6 +68,9 @@ class PlanarSettings:
         Standard deviation of a hot spot about its bone beside the error of the fit, mm.
     ratio_sd : float
         Standard deviation of the logarithm of the ratio of the views.
+    spot_sd : float
+        Counts of a hot spot above its surroundings, in standard deviations of the counts, from which on the
+        ratio of the views is used.
     """
 
     voxel_mm: float
@@ -118,6 +121,7 @@ class PlanarSettings:
     least_counts: float
     spot_mm: float
     ratio_sd: float
+    spot_sd: float
 
     @classmethod
     def of(cls, criteria: Criteria) -> PlanarSettings:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 from scipy.optimize import isotonic_regression
 
-from osteotrace.model.bone_scan import BoneScan, LesionFootprint, RegionOutline, ViewFootprint
+from osteotrace.model.bone_scan import BoneScan, LesionFootprint, Point, RegionOutline, Spot, ViewFootprint
 from osteotrace.model.imaging import Exam, PlanarImage
 from osteotrace.model.patient import PatientImages
 from osteotrace.model.planar import FittedView, PlanarFit
@@ -27,7 +28,7 @@ _HEIGHT, _TOP, _SIDE, _GAP, _FOOT = 9.2, 0.62, 0.62, 0.3, 0.16  # inches; the si
 _WIDEST, _NARROWEST = 5.4, 1.6
 _ORDER: Final = (View.ANTERIOR, View.POSTERIOR, View.UNKNOWN)
 _EDGES: Final = {View.ANTERIOR: ("R", "L"), View.POSTERIOR: ("L", "R"), View.UNKNOWN: ("", "")}
-_LESION: Final = "#c2410c"
+_LESION, _SPOT = "#c2410c", "#be0f6b"
 _COLOURS: Final = {"spine": "#1d6fb8", "skull": "#6b7280", "pelvis": "#0f8a6d", "sternum": "#9333a8"}
 _SIDES: Final = {"thorax": "#b7791f", "shoulder": "#4d7c0f", "arm": "#8b5e83", "leg": "#3f6f7a"}
 _TRUSTED: Final[dict[Verdict, Any]] = {
@@ -36,6 +37,7 @@ _TRUSTED: Final[dict[Verdict, Any]] = {
     Verdict.FAILED: (0, (1, 2)),
 }
 _ROUND = np.linspace(0.0, 2.0 * np.pi, 49)
+_RING_MM = 14.0  # radius of the ring about a hot spot, which leaves the spot itself free
 _LABEL_STEP = 0.018  # of the height of the view, between labels
 _MIDDLE = 0.08  # of the width, to both sides of the middle
 _MARGIN_MM = 25.0
@@ -46,9 +48,20 @@ _LEGEND: Final = (
     "ellipses: where each lesion would show, with its number (dashed: doubtful); dotted circle: predicted "
     "95% error of the place. An ellipse says where to look, not that something is there."
 )
+_SPOTS_LEGEND: Final = " Rings with F1, F2 ...: foci that a reader points at."
 
 
-_Shown: TypeAlias = tuple[LesionFootprint, ViewFootprint]
+@dataclass(frozen=True, slots=True)
+class _Tag:
+    """A number beside the view and the place that it belongs to.
+
+    ``reach`` is how far (columns) what is drawn there extends to either side.
+    """
+
+    text: str
+    colour: str
+    place: Point
+    reach: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,12 +97,12 @@ def bone_scan_figure(
         None when every fit failed.
     """
     fit = scan.shown
-    panels = [] if fit is None else _panels(fit, images)
+    panels = [] if fit is None else _panels(fit, images, scan.spots)
     return None if fit is None or not panels else _figure(exam, scan, fit, panels, settings)
 
 
-def _panels(fit: PlanarFit, images: PatientImages) -> list[_Panel]:
-    """Views in the usual order, with their images, cut to the rows of the body."""
+def _panels(fit: PlanarFit, images: PatientImages, spots: Sequence[Spot]) -> list[_Panel]:
+    """Views in the usual order, with their images, cut to the rows of the body and of the spots."""
     out = []
     for view in sorted(fit.views, key=lambda v: _ORDER.index(v.view)):
         image = _image(view, images)
@@ -97,11 +110,20 @@ def _panels(fit: PlanarFit, images: PatientImages) -> list[_Panel]:
             rows = image.counts.sum(axis=0)
             body = np.flatnonzero(rows > _DARK_SHARE * rows.max())
             margin = _MARGIN_MM / view.pixel_mm[1]
-            first, last = (body[0], body[-1]) if body.size else (0, view.shape[1] - 1)
+            rows_shown = [*body[[0, -1]], *_rows(spots, view)] if body.size else [0, view.shape[1] - 1]
+            first, last = min(rows_shown), max(rows_shown)
             out.append(
                 _Panel(view, image, max(first - margin, -0.5), min(last + margin, view.shape[1] - 0.5))
             )
     return out
+
+
+def _rows(spots: Sequence[Spot], view: FittedView) -> list[float]:
+    return [spot.place[1] for spot in _spots_of(spots, view)]
+
+
+def _spots_of(spots: Sequence[Spot], view: FittedView) -> list[Spot]:
+    return [spot for spot in spots if (spot.series_id, spot.view) == (view.series_id, view.view)]
 
 
 def _image(view: FittedView, images: PatientImages) -> PlanarImage | None:
@@ -135,8 +157,9 @@ def _figure(
 
 def _caption(exam: Exam, scan: BoneScan, fit: PlanarFit) -> str:
     source = "the patient's CT" if fit.source == "ct" else "the standard skeleton, not the patient's own"
+    legend = _LEGEND + (_SPOTS_LEGEND if scan.spots else "")
     lesions = f"{len(scan.footprints)} lesions" if len(scan.footprints) != 1 else "1 lesion"
-    return f"{exam_label(exam)}: bone scan with {source} and {lesions}; the fit is {fit.verdict}. {_LEGEND}"
+    return f"{exam_label(exam)}: bone scan with {source} and {lesions}; the fit is {fit.verdict}. {legend}"
 
 
 def _width(panel: _Panel) -> float:
@@ -159,7 +182,10 @@ def _draw(axes: Axes, panel: _Panel, scan: BoneScan, fit: PlanarFit, settings: D
     here = [(one, shape) for one in scan.footprints if (shape := _of_view(one, view)) is not None]
     for one, shape in here:
         _ellipse(axes, one, shape, view)
-    _numbers(axes, here, panel)
+    spots = _spots_of(scan.spots, view)
+    for spot in spots:
+        _ring(axes, spot, view)
+    _numbers(axes, [*(_tag(*pair, view) for pair in here), *(_spot_tag(spot, view) for spot in spots)], panel)
     _letters(axes, view, sure=not any("left and right" in reason for reason in fit.reasons))
     _scale_bar(axes, panel)
 
@@ -217,52 +243,69 @@ def _ellipse(axes: Axes, one: LesionFootprint, shape: ViewFootprint, view: Fitte
     )  # fmt: skip
 
 
-def _numbers(axes: Axes, here: list[_Shown], panel: _Panel) -> None:
-    """Numbers of the lesions beside the view, each with a thin line to its place."""
+def _ring(axes: Axes, spot: Spot, view: FittedView) -> None:
+    """A ring with four ticks outwards, white below, so that it shows on dark counts and on none."""
+    step = np.array(view.pixel_mm)
+    circle = _RING_MM * np.stack([np.cos(_ROUND), np.sin(_ROUND)], axis=-1)
+    for width, colour in ((2.6, "white"), (1.3, _SPOT)):
+        axes.add_patch(
+            Polygon(np.array(spot.place) + circle / step, fill=False, edgecolor=colour, linewidth=width)
+        )
+        for way in ((1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0)):
+            ends = np.array(spot.place) + np.outer([_RING_MM, 1.6 * _RING_MM], way) / step
+            axes.plot(ends[:, 0], ends[:, 1], color=colour, linewidth=width)
+
+
+def _tag(one: LesionFootprint, shape: ViewFootprint, view: FittedView) -> _Tag:
+    long, short = shape.half_axes_mm or (0.0, 0.0)
+    reach = float(np.hypot(long * np.cos(shape.turn), short * np.sin(shape.turn))) / view.pixel_mm[0]
+    return _Tag(one.track_id, _LESION, shape.place, reach)
+
+
+def _spot_tag(spot: Spot, view: FittedView) -> _Tag:
+    return _Tag(spot.id, _SPOT, spot.place, 1.6 * _RING_MM / view.pixel_mm[0])
+
+
+def _numbers(axes: Axes, tags: list[_Tag], panel: _Panel) -> None:
+    """Numbers of lesions and spots beside the view, each with a thin line to its place."""
     columns = panel.view.shape[0]
-    for on_left, side in zip((True, False), _sides(here, columns), strict=True):
+    for on_left, side in zip((True, False), _sides(tags, columns), strict=True):
         rows = spread_rows(
-            [v.place[1] for _, v in side],
+            [tag.place[1] for tag in side],
             _LABEL_STEP * (panel.last_row - panel.first_row),
             panel.first_row,
             panel.last_row,
         )
         edge = -0.5 if on_left else columns - 0.5
         away = (-0.03 if on_left else 0.03) * columns
-        for (one, v), row in zip(side, rows, strict=True):
+        for tag, row in zip(side, rows, strict=True):
+            beside = tag.place[0] + (-tag.reach if on_left else tag.reach)
             axes.plot(
-                [_beside(v, panel, on_left=on_left), edge, edge + away], [v.place[1], row, row],
-                color=_LESION, linewidth=0.5, alpha=0.75, clip_on=False,
+                [beside, edge, edge + away], [tag.place[1], row, row],
+                color=tag.colour, linewidth=0.5, alpha=0.75, clip_on=False,
             )  # fmt: skip
             axes.text(
-                edge + 1.5 * away, row, one.track_id, fontsize=8.0, color=_LESION, weight="bold",
+                edge + 1.5 * away, row, tag.text, fontsize=8.0, color=tag.colour, weight="bold",
                 ha="right" if on_left else "left", va="center", parse_math=False,
             )  # fmt: skip
 
 
-def _sides(here: list[_Shown], columns: int) -> tuple[list[_Shown], list[_Shown]]:
-    """Lesions by the side on which their number stands, from the head down.
+def _sides(tags: list[_Tag], columns: int) -> tuple[list[_Tag], list[_Tag]]:
+    """Numbers by the side on which they stand, from the head down.
 
     What lies near the middle goes where there are fewer.
     """
-    offset = {one.track_id: v.place[0] / columns - 0.5 for one, v in here}
-    left = [pair for pair in here if offset[pair[0].track_id] < -_MIDDLE]
-    right = [pair for pair in here if offset[pair[0].track_id] > _MIDDLE]
-    middle = [pair for pair in here if abs(offset[pair[0].track_id]) <= _MIDDLE]
-    for pair in sorted(middle, key=_row):
-        (left if len(left) < len(right) else right).append(pair)
+    offset = {tag.text: tag.place[0] / columns - 0.5 for tag in tags}
+    left = [tag for tag in tags if offset[tag.text] < -_MIDDLE]
+    right = [tag for tag in tags if offset[tag.text] > _MIDDLE]
+    middle = [tag for tag in tags if abs(offset[tag.text]) <= _MIDDLE]
+    for tag in sorted(middle, key=_row):
+        (left if len(left) < len(right) else right).append(tag)
     return sorted(left, key=_row), sorted(right, key=_row)
 
 
-def _row(pair: _Shown) -> float:
-    return pair[1].place[1]
-
-
-def _beside(shape: ViewFootprint, panel: _Panel, *, on_left: bool) -> float:
-    """Column at which an ellipse ends on a side."""
-    long, short = shape.half_axes_mm or (0.0, 0.0)
-    reach = float(np.hypot(long * np.cos(shape.turn), short * np.sin(shape.turn))) / panel.view.pixel_mm[0]
-    return shape.place[0] + (-reach if on_left else reach)
+def _row(tag: _Tag) -> float:
+    return tag.place[1]
 
 
 def spread_rows(rows: list[float], step: float, first: float, last: float) -> list[float]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from osteotrace.model.bone_scan import BoneScan, LesionFootprint, ViewFootprint
+from osteotrace.model.bone_scan import BoneScan, LesionFootprint, LesionNearSpot, Spot, ViewFootprint
 from osteotrace.model.planar import PlanarFit, RegionFit
+from osteotrace.model.values import View
 from osteotrace.model.workup import Workup
-from osteotrace.outputs.words import exam_label, site_word, track_label
+from osteotrace.outputs.words import candidate_word, exam_label, site_word, track_label
 
 _SOURCES = {"ct": "CT of the patient", "standard": "standard skeleton"}
+_SIDES = {View.ANTERIOR: "from the front", View.POSTERIOR: "from behind"}
+_BONES_SAID = 4  # of a hot spot; the table bone_scan_spots.csv has them all
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,35 @@ class FootprintLine:
 
 
 @dataclass(frozen=True, slots=True)
+class SpotLine:
+    """One hot spot that a person points at.
+
+    Attributes
+    ----------
+    place : str
+        ``posterior view, column 40, row 150``.
+    bones : str
+        ``most likely T11 (p 0.62), T12 (0.25)``.
+    details : tuple of str
+        Distance, depth, and which view sees it better.
+    lesions : tuple of (str, str)
+        Anchor and what is said of the lesion.
+    no_lesion : str
+        What is said where no lesion is near; else empty.
+    """
+
+    id: str
+    name: str
+    place: str
+    bones: str
+    details: tuple[str, ...]
+    lesions: tuple[tuple[str, str], ...]
+    no_lesion: str
+    verdict: str
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ScanBlock:
     """One bone scan.
 
@@ -79,6 +111,7 @@ class ScanBlock:
     regions: tuple[RegionLine, ...]
     views: tuple[str, ...]
     lesions: tuple[FootprintLine, ...]
+    spots: tuple[SpotLine, ...]
     figure: str
 
 
@@ -98,6 +131,7 @@ def _block(workup: Workup, scan: BoneScan, exam: str) -> ScanBlock:
         regions=() if shown is None else tuple(_region(region) for region in shown.regions),
         views=views,
         lesions=tuple(_lines(workup, scan, len(views))),
+        spots=tuple(_spot(workup, scan, spot) for spot in scan.spots),
         figure=f"bone_scan_{scan.exam_id}",
     )
 
@@ -154,3 +188,63 @@ def _cell(view: ViewFootprint, *, is_better: bool) -> ViewCell:
         others=f"{view.others:.0%} of the bone counts are of other bones",
         is_better=is_better,
     )
+
+
+def _spot(workup: Workup, scan: BoneScan, spot: Spot) -> SpotLine:
+    column, row = spot.place
+    labels = {track.id: track_label(track) for track in workup.tracks}
+    return SpotLine(
+        id=spot.id,
+        name=spot.name,
+        place=f"{spot.view} view, column {column:.0f}, row {row:.0f}",
+        bones=_bones(workup, scan, spot),
+        details=tuple(_details(spot)),
+        lesions=tuple((f"lesion-{one.track_id}", _near(one, labels[one.track_id])) for one in spot.lesions),
+        no_lesion="" if spot.lesions else _no_lesion(scan),
+        verdict=str(spot.verdict),
+        reasons=spot.reasons,
+    )
+
+
+def _bones(workup: Workup, scan: BoneScan, spot: Spot) -> str:
+    if not spot.candidates:
+        return "no bone can be named"
+    first, *others = spot.candidates
+    words = [
+        f"most likely {candidate_word(workup, scan, first)} (p\N{NO-BREAK SPACE}{first.probability:.2f})"
+    ]
+    words += [
+        f"{candidate_word(workup, scan, one)} ({one.probability:.2f})" for one in others[: _BONES_SAID - 1]
+    ]
+    left = len(spot.candidates) - len(words)
+    return ", ".join(words) + (f" and {left} less likely" if left else "")
+
+
+def _details(spot: Spot) -> Iterator[str]:
+    if not spot.candidates:
+        return
+    first = spot.candidates[0]
+    yield f"{first.distance_mm:.0f} mm from its projection"
+    side = "about equally from both sides" if spot.better is None else f"better {_SIDES[spot.better]}"
+    front, back = first.depth_mm
+    yield f"seen {side} ({front:.0f} mm of water in front of it, {back:.0f} mm behind)"
+    if spot.ratio is not None:
+        yield f"anterior over posterior counts {spot.ratio:.2f}"
+    if first.source == "standard":
+        yield "by the standard skeleton, not the patient's own"
+
+
+def _near(one: LesionNearSpot, name: str) -> str:
+    if one.distance_mm == 0.0:
+        return f"within the footprint of lesion {name}"
+    error = f"whose place is known to {one.error_mm:.0f} mm"
+    return f"{one.distance_mm:.0f} mm beside that of lesion {name}, {error}"
+
+
+def _no_lesion(scan: BoneScan) -> str:
+    """How many lesions were looked at: one that is not placed can be there nonetheless."""
+    placed, left = len(scan.footprints), len(scan.not_placed)
+    unknown = f"; {left} could not be placed" if left else ""
+    if not placed:
+        return "no lesion is placed in the scan"
+    return f"none of the {placed} that are placed{unknown}"
