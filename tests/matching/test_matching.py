@@ -77,6 +77,19 @@ def test_the_centre_of_a_lesion_that_grew_may_have_moved(radius: float, moves: b
     assert gain > 2.0 if moves else abs(gain) < 0.05
 
 
+def test_an_outline_that_grew_to_one_side_still_overlaps() -> None:
+    small, later = Ball((0.0, 0.0, 0.0), 5.0), Ball((3.3, 0.0, 0.0), 9.0)
+    lesions, _ = lesions_of(images(small, later, regions=(small.region(CT, 1), later.region(T1, 1))))
+    one, other = (next(x for x in lesions if x.series_id == name) for name in (CT, T1))
+    way = route(alignments(Verdict.GOOD, 1.7), FRAME_A, FRAME_B)
+    assert way is not None
+    at = way.at(one.centroid_mm)
+    alone = tolerant_overlap(one.mask, other.mask, at.motion, at.radius_mm)
+    found = link(one, other, at, RULES)
+    assert found.overlap > alone + 0.1
+    assert found.cost < RULES.null_cost
+
+
 def test_a_mass_in_its_edema_stays_two() -> None:
     mass, edema = Ball((0.0, 0.0, 0.0), 12.0), Ball((1.0, 0.0, 0.0), 18.0)
     regions = tuple(

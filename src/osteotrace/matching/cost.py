@@ -48,7 +48,8 @@ class Link:
     distance_mm : float
         Between the centroids, after alignment.
     overlap : float
-        Share of both outlines that lies within the predicted error of the other, 0 to 1.
+        Share of both outlines that lies within the predicted error of the other, and what growth to a side
+        adds to it, 0 to 1.
     cost : float
         Half the sum of squared deviations; lower is more alike.
     """
@@ -67,7 +68,8 @@ def link(first: Lesion, second: Lesion, carried: Carried, rules: MatchCriteria) 
 
     The cost adds up, each in units of its expected spread: the distance of the centroids (alignment error,
     outlining, and growth to one side), the ratio of the volumes, and the lack of overlap when the alignment
-    error is allowed for. Two nested outlines (a mass inside its edema) share the centre but not the size.
+    error and that growth are allowed for. Two nested outlines (a mass inside its edema) share the centre but
+    not the size.
 
     Parameters
     ----------
@@ -84,7 +86,7 @@ def link(first: Lesion, second: Lesion, carried: Carried, rules: MatchCriteria) 
     place_and_size = 0.5 * (distance / sd) ** 2 + 0.5 * (ratio / rules.volume_log_sd) ** 2
     overlap = 0.0
     if place_and_size < rules.null_cost:
-        overlap = tolerant_overlap(first.mask, second.mask, motion, error_mm)
+        overlap = tolerant_overlap(first.mask, second.mask, motion, error_mm + growth_sd)
     cost = place_and_size + rules.overlap_weight * (1.0 - overlap)
     return Link(first.id, second.id, distance, overlap, cost, carried.verdict)
 
