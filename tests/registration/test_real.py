@@ -1,4 +1,4 @@
-"""Real scans: a thigh in MR and PET-CT whose frames of reference differ."""
+"""Real scans: a thigh in MR and PET-CT whose frames of reference differ, and spines of two persons."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 
 from osteotrace import intake
+from osteotrace.anatomy import segment
 from osteotrace.model.alignment import route
 from osteotrace.model.criteria import load_criteria
-from osteotrace.model.values import Verdict
+from osteotrace.model.imaging import UNKNOWN, MrFacts, Series, Volume
+from osteotrace.model.values import Modality, Quantity, Verdict
 from osteotrace.registration import align
+from osteotrace.space import read_nifti
 
 pytestmark = pytest.mark.real
 
@@ -41,3 +44,35 @@ def test_the_mass_of_sts001_is_brought_together(case_dir: Callable[[str], Path])
 
 def _modality(volumes: object, series_id: str) -> str:
     return next(str(v.series.modality) for v in volumes if v.series.id == series_id)  # type: ignore[attr-defined]
+
+
+def test_two_persons_do_not_pass_as_one(osteotrace_data: Path) -> None:
+    """T1 of two patients whose lumbar spines are alike in length."""
+    folder = osteotrace_data / "nifti" / "mr_lumbar_fastcleverseg" / "VB1"
+    volumes = [_mr(folder / f"{name}_mr.nii.gz", name) for name in ("VB1_10", "VB1_12")]
+    found = align(volumes, load_criteria(), anatomies=[segment(volume) for volume in volumes])
+    (alignment,) = (a for a in found if a.method != "identity")
+    assert alignment.verdict is Verdict.FAILED
+    assert any(reason.endswith("another patient?") for reason in alignment.reasons)
+
+
+def _mr(path: Path, name: str) -> Volume:
+    image = read_nifti(path, name)
+    series = Series(
+        id=name,
+        series_instance_uid="",
+        study_instance_uid="",
+        sop_class_uid="",
+        modality=Modality.MR,
+        name=name,
+        description="",
+        body_part=UNKNOWN,
+        datetime=None,
+        quantity=Quantity.MR_SIGNAL,
+        unit="1",
+        grid=image.grid,
+        facts=MrFacts(UNKNOWN, UNKNOWN, UNKNOWN),
+        n_instances=1,
+        source="nifti",
+    )
+    return Volume(image.values, image.grid, series)
