@@ -20,7 +20,7 @@ from osteotrace.registration.bones import (
     Start,
     align_bones,
     has_slices,
-    is_another_patient,
+    is_refused,
     is_swapped,
     nearest_start,
     starts_from_rows,
@@ -314,7 +314,7 @@ def _followed(
         return rigid
     start = Start(rigid.transform.matrix, found, "from a rigid start by the images")
     bones = align_bones(fixed, moving, [start], settings, bone_settings, seed)
-    if bones is not None and is_another_patient(bones):
+    if bones is not None and is_refused(bones):
         return replace(rigid, verdict=Verdict.FAILED, error_mm=None, reasons=(*bones.reasons, *rigid.reasons))
     if bones is None or bones.verdict is Verdict.FAILED:
         return rigid

@@ -17,7 +17,7 @@ from osteotrace.registration.patches import BonePair, Images, pairs_of
 from osteotrace.registration.per_bone import Fitted, agreement_at, fit_bones
 from osteotrace.registration.pose import Found, make_pairs, with_edges
 from osteotrace.registration.pyramid import Prepared
-from osteotrace.registration.quality import mirror_fits
+from osteotrace.registration.quality import mirror_gain
 from osteotrace.registration.refine import Tether, climb
 from osteotrace.registration.row_start import RowStart, row_starts, same_bones
 from osteotrace.registration.settings import BoneSettings, Settings
@@ -35,6 +35,7 @@ _RIVALS = 3
 _FEWEST_VERTEBRAE = 2
 _FEWEST_TO_KNOW = 5  # vertebrae, to tell one person from another
 _ANOTHER = "another patient?"
+_MIRRORED = "left and right are unsure"
 _LEAST_JACOBIAN = 0.05
 _WIDER = 2.0
 
@@ -236,8 +237,8 @@ class Says:
         The same over the row shifted by one segment.
     stretch : float
         Relative difference in length of the common row.
-    mirrored : bool or None
-        Whether the mirror image fits better; None where the field of view is too narrow to tell.
+    mirrored : float or None
+        By which share the mirror image fits better; None where the field of view is too narrow to tell.
     person : Person or None
         None where too few vertebrae are followed to tell.
     """
@@ -245,7 +246,7 @@ class Says:
     count: float
     row: float | None
     stretch: float
-    mirrored: bool | None
+    mirrored: float | None
     person: Person | None = None
 
 
@@ -256,10 +257,10 @@ def _worth_of(fitted: Fitted, start: Start) -> float:
     return float(np.mean(values)) * (start.way.worth if start.way else 1.0) if values else 0.0
 
 
-def _mirrored(fixed: Frame, moving: Frame, found: Found, settings: BoneSettings) -> bool | None:
+def _mirrored(fixed: Frame, moving: Frame, found: Found, settings: BoneSettings) -> float | None:
     """Left and right differ by the organs: a slab of the spine does not show it."""
     widths = [float(np.ptp(f.ready[0].base.grid.corners[:, 0])) for f in (fixed, moving)]
-    return mirror_fits(found, settings.mirror_gain) if min(widths) >= settings.mirror_width_mm else None
+    return mirror_gain(found) if min(widths) >= settings.mirror_width_mm else None
 
 
 def _pairs(fixed: Frame, moving: Frame, motion: FloatArray) -> tuple[BonePair, ...]:
@@ -330,9 +331,9 @@ def _unfolded(record: Alignment) -> Alignment:
     return record
 
 
-def is_another_patient(record: Alignment) -> bool:
-    """Whether an alignment failed because its bones seem to be those of two persons."""
-    return record.verdict is Verdict.FAILED and any(reason.endswith(_ANOTHER) for reason in record.reasons)
+def is_refused(record: Alignment) -> bool:
+    """Whether an alignment failed because one exam seems to be of another person, or mirrored."""
+    return record.verdict is Verdict.FAILED and any(r.endswith((_ANOTHER, _MIRRORED)) for r in record.reasons)
 
 
 def _of_person(person: Person | None, s: BoneSettings) -> Sequence[tuple[bool, bool, str]]:
@@ -375,7 +376,11 @@ def judged(record: Alignment, says: Says, settings: BoneSettings) -> Alignment:
             f"the row differs in length by {says.stretch:.0%}: {_ANOTHER}",
         ),
         *_of_person(says.person, settings),
-        (False, bool(says.mirrored), "the mirror image fits better: left and right are unsure"),
+        (
+            says.mirrored is not None and says.mirrored > settings.failed_mirror,
+            says.mirrored is not None and says.mirrored > settings.good_mirror,
+            f"the mirror image fits {says.mirrored or 0.0:.0%} better: {_MIRRORED}",
+        ),
         (
             False,
             len(told) < _FEWEST_VERTEBRAE and any(b.name == "vertebra" for b in record.bones),

@@ -73,7 +73,7 @@ def assess(found: Found, settings: Settings, seed: int) -> Quality:
     margin = _margin(found, opinions, settings.rival_mm)
     chance = _over_chance(found, opinions, settings, seed)
     verdict, reasons = _judge(error, shared, margin, chance, settings)
-    if verdict is not Verdict.FAILED and mirror_fits(found, settings.mirror_gain):
+    if verdict is not Verdict.FAILED and mirror_gain(found) >= settings.mirror_gain:
         verdict, reasons = Verdict.DOUBTFUL, (*reasons, _MIRROR)
     return Quality(residual, error, shared, margin, chance, verdict, reasons)
 
@@ -114,17 +114,20 @@ def _second_opinion(found: Found) -> bool:
     return alike or len(found.pairs) >= 2 * 2
 
 
-def mirror_fits(found: Found, gain: float) -> bool:
-    """Whether the probe image reflected along one of its axes explains the field image better by the gain."""
+def mirror_gain(found: Found) -> float:
+    """By which share the probe image, reflected along one of its axes, explains the field image better.
+
+    Negative where the image as it is fits better.
+    """
     right = climb(found.pairs, found.pose, 0.0, _ITERATIONS)[0]
     middle = found.pairs[0].samples.points.mean(axis=0)
+    best = 0.0
     for axis in range(3):
         mirror = np.eye(4)
         mirror[axis, axis] = -1.0
         mirror[axis, 3] = 2.0 * middle[axis]
-        if climb(found.pairs, found.pose @ mirror, 0.0, _ITERATIONS)[0] >= (1.0 + gain) * right:
-            return True
-    return False
+        best = max(best, climb(found.pairs, found.pose @ mirror, 0.0, _ITERATIONS)[0])
+    return best / max(right, 1e-9) - 1.0
 
 
 def _half_spread(found: Found) -> list[float]:

@@ -151,9 +151,9 @@ class BoneSettings:
     good_own, failed_own : float
         Least advantage over a neighbour, of the lower quartile of the vertebrae, for the verdicts good and
         doubtful.
-    mirror_gain, mirror_width_mm : float
-        A mirror image that fits better by this share makes left and right unsure, in fields of view of at
-        least this width, mm.
+    good_mirror, failed_mirror, mirror_width_mm : float
+        Largest share by which a mirror image may fit better for the verdicts good and doubtful, in fields of
+        view of at least this width, mm.
     contradiction_mm : float
         Between modalities: largest distance between a row and where the images as a whole put it, mm.
     blend_mm : float
@@ -190,7 +190,8 @@ class BoneSettings:
     failed_misfit: float
     good_own: float
     failed_own: float
-    mirror_gain: float
+    good_mirror: float
+    failed_mirror: float
     mirror_width_mm: float
     contradiction_mm: float
     blend_mm: float
