@@ -143,11 +143,11 @@ def test_one_outlined_frame_takes_its_start_from_the_images() -> None:
         ({"mirrored": 0.2}, Verdict.FAILED, "fits 20% better: left and right are unsure"),
         ({"person": Person(0.5, 0.3)}, Verdict.DOUBTFUL, "1.7 times worse than those of one person"),
         ({"person": Person(0.7, 0.3)}, Verdict.FAILED, "2.0 times worse than those of one person"),
-        ({"person": Person(0.2, 0.01)}, Verdict.DOUBTFUL, "at most 1% better than with a neighbour"),
+        ({"person": Person(0.2, 0.01)}, Verdict.DOUBTFUL, "than with a neighbour (+1%): another patient?"),
         (
             {"person": Person(0.2, -0.2)},
             Verdict.FAILED,
-            "-20% better than with a neighbour: another patient?",
+            "than with a neighbour (-20%): another patient?",
         ),
     ],
 )

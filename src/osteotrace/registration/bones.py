@@ -351,7 +351,8 @@ def _of_person(person: Person | None, s: BoneSettings) -> Sequence[tuple[bool, b
         (
             own < s.failed_own,
             own < s.good_own,
-            f"a quarter of the vertebrae agree at most {own:.0%} better than with a neighbour: {_ANOTHER}",
+            "a quarter of the vertebrae agree hardly better with themselves than with a neighbour "
+            f"({own:+.0%}): {_ANOTHER}",
         ),
     )
 

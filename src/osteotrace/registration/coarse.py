@@ -26,9 +26,8 @@ _BUDGET = 110_000
 _LARGEST_STEP_DEG = 32.0
 _PER_ROTATION = 4
 _LEAST_VOXELS = 8.0
-_SHAPES_KEPT = (
-    16  # turns to all sides by one angle come one after the other, and need transforms of one shape
-)
+# Turns to all sides by one angle come one after the other, and need transforms of one shape.
+_SHAPES_KEPT = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -117,7 +117,7 @@ def _second_opinion(found: Found) -> bool:
 def mirror_gain(found: Found) -> float:
     """By which share the probe image, reflected along one of its axes, explains the field image better.
 
-    Negative where the image as it is fits better.
+    Negative where the image as it is fits better; 1 at most, also where that explains nothing at all.
     """
     right = climb(found.pairs, found.pose, 0.0, _ITERATIONS)[0]
     middle = found.pairs[0].samples.points.mean(axis=0)
@@ -127,7 +127,7 @@ def mirror_gain(found: Found) -> float:
         mirror[axis, axis] = -1.0
         mirror[axis, 3] = 2.0 * middle[axis]
         best = max(best, climb(found.pairs, found.pose @ mirror, 0.0, _ITERATIONS)[0])
-    return best / max(right, 1e-9) - 1.0
+    return min(best / max(right, 1e-9), 2.0) - 1.0
 
 
 def _half_spread(found: Found) -> list[float]:
