@@ -35,6 +35,8 @@ from sacrum import codes_of_sacrum
 IN_PLANE_MM = (1.25, 1.25)
 SHAPE = (144, 112, 32)
 STEPS_MM = (1.6, 2.75)  # from slice to slice, where no image says it
+FOCAL_SHARE = 0.25  # of the samples of real exams with single lesions
+FOCAL_MM = (4.0, 14.0)  # their half axes
 LEVELS = 110.0  # of the packed images, which hold square roots
 CORE_SHARE = 0.45
 SURE = 254  # a target of 1; parts of it are parts of a voxel
@@ -223,6 +225,8 @@ class Sampler:
             image = _recoloured(image, rising=1.0)
         if chance(0.2):
             image = self._marrow(image, _is_body(code))
+        if chance(FOCAL_SHARE):
+            image = self._focal(image, _is_body(code), step)
         inside = render.warp(torch.ones_like(case.code), place, nearest=True) > 0.5
         target = self._target(case, place, code, inside, flips)
         image = image * render.bias(SHAPE, self.device, uniform(0.0, 0.4))
@@ -308,7 +312,8 @@ class Sampler:
         image = signal(case, place)
         if chance(0.6):
             image = _recoloured(image)
-        return self._marrow(image, body)
+        image = self._marrow(image, body)
+        return self._focal(image, body, STEPS_MM[0]) if chance(FOCAL_SHARE) else image
 
     def _marrow(self, image: Tensor, body: Tensor) -> Tensor:
         """Bodies with other marrow: all, one part of space, or blobs in them."""
@@ -320,6 +325,24 @@ class Sampler:
             level = image[::4, ::4, ::2].flatten().float().quantile(uniform(0.05, 0.98))
             mixed = image * 0.4 + level * 0.6
             image = torch.where(body & where, mixed, image)
+        return image
+
+    def _focal(self, image: Tensor, body: Tensor, step: float) -> Tensor:
+        """Up to three lesions in the bodies or at their border, as dark as cortex or bright."""
+        voxels = body.nonzero()
+        if not len(voxels):
+            return image
+        levels = image[::4, ::4, ::2].flatten().float()
+        spacing = torch.tensor([*IN_PLANE_MM, step], device=image.device)
+        axes = [torch.arange(n, device=image.device) for n in image.shape]
+        where = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1) * spacing
+        for _ in range(1 + int(torch.randint(3, ()))):
+            centre = voxels[int(torch.randint(len(voxels), ()))] * spacing
+            radii = torch.tensor([uniform(*FOCAL_MM) for _ in range(3)], device=image.device)
+            far = ((where - centre) / radii).norm(dim=-1)
+            share = ((1.15 - far) / 0.3).clamp(0, 1) * body * uniform(0.7, 1.0)
+            level = levels.quantile(uniform(0.0, 0.3) if chance(0.7) else uniform(0.6, 0.99))
+            image = image * (1 - share) + level * uniform(0.8, 1.2) * share
         return image
 
     def _synthetic(self, case: Case, place: render.Pose, body: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
@@ -335,6 +358,8 @@ class Sampler:
             ]
         image = render.fill_filler(tissue, means, image, values, len(values))
         image = self._marrow(image, body)
+        if chance(FOCAL_SHARE):
+            image = self._focal(image, body, STEPS_MM[0])
         bone = (self.kind.to(self.device, non_blocking=True)[tissue] == MARROW) | body
         if case.whole_trunk:
             cortex = render.rim(bone)

@@ -8,13 +8,19 @@ from osteotrace.anatomy.settings import packaged_settings
 SHAPE = (160, 70, 10)
 
 
-def found(places, sizes=None):
-    """Labels of the bodies that stand in the row, of cubes at (i, j), 1.25 mm a voxel."""
+def found(places, sizes=None, canal=()):
+    """Labels of the bodies that stand in the row, of cubes at (i, j), 1.25 mm a voxel.
+
+    The canal is seen at heights of `canal`, from 8 to 12 voxels behind the line of SPINE.
+    """
     bodies = np.zeros(SHAPE, np.int32)
     for label, (i, j) in enumerate(places, start=1):
         half = (sizes or {}).get(label, 4)
         bodies[i - half : i + half + 1, j - half : j + half + 1, 2:8] = label
-    return longest_row(bodies, canonical(SHAPE), packaged_settings())
+    seen = np.zeros(SHAPE, bool)
+    for start, stop in canal:
+        seen[start:stop, 42:47, 3:7] = True
+    return longest_row(bodies, seen, canonical(SHAPE), packaged_settings())
 
 
 SPINE = [(10, 34), (36, 33), (63, 33), (90, 35)]
@@ -35,3 +41,24 @@ def test_what_lies_off_the_upper_end_is_cut_as_well():
 
 def test_a_gibbus_stays_in_the_row():
     assert found([(10, 15), (32, 27), (50, 40), (68, 28), (90, 15)]) == [1, 2, 3, 4, 5]
+
+
+IN_FRONT = [*SPINE, (28, 8), (45, 5)]  # two large ones before the spine, like the vessels of the mediastinum
+LARGE = {5: 7, 6: 8}
+
+
+def test_what_has_no_canal_behind_it_does_not_lead_the_row_away():
+    assert found(IN_FRONT, LARGE, canal=[(0, 160)]) == [1, 2, 3, 4]
+
+
+def test_without_a_canal_in_sight_the_volume_decides():
+    assert found(IN_FRONT, LARGE) != [1, 2, 3, 4]
+
+
+def test_a_false_canal_apart_from_the_canal_counts_for_nothing():
+    bodies = [(10, 34), (36, 33), (63, 33), (90, 35), (120, 33)]
+    assert found(bodies, canal=[(0, 74), (82, 98)]) == [1, 2, 3, 4, 5]
+
+
+def test_what_has_no_canal_begins_no_row_but_may_end_it():
+    assert found([*SPINE, (116, 36)], canal=[(26, 100)]) == [2, 3, 4, 5]

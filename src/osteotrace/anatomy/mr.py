@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from osteotrace.anatomy.mr_instances import dark_layer, instances
+from osteotrace.anatomy.mr_instances import instances
 from osteotrace.anatomy.mr_sacrum import first_sacral, shows_promontory, stands_on_its_head
 from osteotrace.anatomy.network import (
     Network,
@@ -110,23 +110,21 @@ def bodies_in(
     image, inside = normalised(signal)
     probability = probabilities(network, image, TILES)
     probability *= inside
-    return bodies_of(probability, signal, lattice, network, settings)
+    return bodies_of(probability, inside, lattice, network, settings)
 
 
 def bodies_of(
     probability: NDArray[np.float32],
-    signal: NDArray[np.float32],
+    inside: NDArray[np.bool_],
     lattice: Grid,
     network: Network,
     settings: MrSettings,
 ) -> MrBodies:
-    """Instances in the answer of the network; its shape is (channels, *lattice.shape), NaN is no signal."""
-    inside = np.isfinite(signal)
+    """Instances in the answer of the network, of shape (channels, *lattice.shape); where there is a signal."""
     body, core = probability[channel(network, "body")], probability[channel(network, "core")]
     bodies = instances(body, core, lattice, settings)
-    cortex = dark_layer(np.nan_to_num(signal), bodies, core, lattice, settings)
-    body[cortex] = np.minimum(body[cortex], 0.5 * settings.border_probability)
-    kept = longest_row(bodies, lattice, settings)
+    canal = probability[channel(network, "canal")] > settings.body_probability
+    kept = longest_row(bodies, canal, lattice, settings)
     s1 = probability[channel(network, "s1")]
     shares = np.array([_share_of(s1, bodies == label) for label in kept])
     centres = np.array([np.argwhere(bodies == label).mean(axis=0) * lattice.spacing for label in kept])

@@ -51,34 +51,6 @@ def instances(
     return out
 
 
-def dark_layer(
-    signal: NDArray[np.float32],
-    bodies: NDArray[np.int32],
-    core: NDArray[np.float32],
-    lattice: Grid,
-    settings: MrSettings,
-) -> NDArray[np.bool_]:
-    """Outermost voxels of the bodies that are far darker than their marrow: they are no part of it."""
-    out = np.zeros(bodies.shape, bool)
-    parts = ndimage.find_objects((bodies > 0).astype(np.int8))
-    if not parts:
-        return out
-    box = tuple(slice(max(0, s.start - 3), s.stop + 3) for s in parts[0])
-    signal, bodies, core = signal[box], bodies[box], core[box]
-    labels = np.arange(int(bodies.max(initial=0)) + 1)
-    deep = np.where(core > settings.body_probability, bodies, 0)
-    marrow = np.array([0.0, *np.ravel(ndimage.median(signal, deep, labels[1:]))])
-    smooth = ndimage.gaussian_filter(signal, (0.5, 0.5, 0.0))
-    i, j, _ = lattice.spacing
-    depth = ndimage.distance_transform_edt(bodies > 0, sampling=(i, j, 1e3))  # in the sagittal plane
-    out[box] = (
-        (bodies > 0)
-        & (depth < settings.cortex_depth_mm)
-        & (smooth < settings.cortex_signal_ratio * marrow[bodies])
-    )
-    return out
-
-
 def _nearest(seeds: NDArray[np.int32], mask: NDArray[np.bool_], lattice: Grid) -> NDArray[np.int32]:
     """Number of the nearest seed at each voxel of a mask that holds all seeds; 0 elsewhere."""
     box = ndimage.find_objects(mask.view(np.uint8))[0]

@@ -12,11 +12,20 @@ from osteotrace.anatomy.settings import MrSettings
 from osteotrace.space import FloatArray, Grid
 
 
-def longest_row(bodies: NDArray[np.int32], lattice: Grid, settings: MrSettings) -> list[int]:
+def longest_row(
+    bodies: NDArray[np.int32], canal: NDArray[np.bool_], lattice: Grid, settings: MrSettings
+) -> list[int]:
     """Labels of the bodies that stand in one row, from head to tail.
 
     Of all rows in which each body lies below the one before, neither too near nor too far nor to its side,
-    the one that holds the most volume. Bodies outside of it (in ribs, pelvis or gut) are no vertebrae.
+    the one that holds the most volume; what has no canal behind it counts less where most have one, and does
+    not begin the row. Bodies outside of it (in ribs, vessels, pelvis or gut) are no vertebrae.
+
+    Parameters
+    ----------
+    bodies : ndarray of int32, shape lattice.shape
+    canal : ndarray of bool, shape lattice.shape
+        Where the spinal canal is seen.
     """
     labels = [int(n) for n in np.unique(bodies) if n]
     if not labels:
@@ -24,7 +33,11 @@ def longest_row(bodies: NDArray[np.int32], lattice: Grid, settings: MrSettings) 
     centres = np.array(ndimage.center_of_mass(bodies > 0, bodies, labels)) * lattice.spacing
     volumes = np.bincount(bodies.ravel())[labels].astype(float)
     order = np.argsort(centres[:, 0])
-    centres, volumes = centres[order], volumes[order]
+    with_canal = _before_canal(bodies, canal, labels, lattice, settings)
+    if volumes[with_canal].sum() <= 0.5 * volumes.sum():  # the canal is not seen
+        with_canal[:] = True
+    volumes = np.where(with_canal, volumes, settings.no_canal_weight * volumes)
+    centres, volumes, with_canal = centres[order], volumes[order], with_canal[order]
     follows = _follows(centres, settings)
     best, before = volumes.copy(), np.full(len(labels), -1)
     for lower in range(len(labels)):
@@ -35,8 +48,32 @@ def longest_row(bodies: NDArray[np.int32], lattice: Grid, settings: MrSettings) 
     while before[row[-1]] >= 0:
         row.append(int(before[row[-1]]))
     kept = row[::-1]
+    while not with_canal[kept[0]] and len(kept) > 1:  # base of the skull
+        kept = kept[1:]
     first, last = _without_strays(centres[kept], volumes[kept], settings)
     return [labels[order[n]] for n in kept[first:last]]
+
+
+def _before_canal(
+    bodies: NDArray[np.int32],
+    canal: NDArray[np.bool_],
+    labels: list[int],
+    lattice: Grid,
+    settings: MrSettings,
+) -> NDArray[np.bool_]:
+    """Whether the canal, in its largest part, is seen just behind each body, at most of its heights."""
+    parts, count = ndimage.label(canal)
+    canal = parts == (np.bincount(parts.ravel())[1:].argmax() + 1 if count else -1)
+    boxes = ndimage.find_objects(bodies)
+    reach = int(np.ceil(settings.canal_of_body_mm / lattice.spacing[1]))
+    out = []
+    for n in labels:
+        i, j, k = boxes[n - 1]
+        box = (i, slice(j.start, j.stop + reach), k)
+        body = bodies[box] == n
+        behind = ndimage.maximum_filter1d(body, 2 * reach + 1, axis=1, origin=reach) & ~body
+        out.append((behind & canal[box]).any(axis=(1, 2)).mean() >= settings.canal_of_body_share)
+    return np.array(out, bool)
 
 
 def _without_strays(centres: FloatArray, volumes: FloatArray, settings: MrSettings) -> tuple[int, int]:

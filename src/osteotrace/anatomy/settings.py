@@ -125,14 +125,15 @@ class MrSettings:
     head_bend_deg: float
     head_bend_more_deg: float
     head_shrink_rank: float
-    cortex_signal_ratio: float
-    cortex_depth_mm: float
     canal_volume_min_ml: float
     canal_behind_mm: float
     row_nearest_mm: float
     row_farthest_mm: float
     row_down_share: float
     row_side_share: float
+    canal_of_body_mm: float
+    canal_of_body_share: float
+    no_canal_weight: float
     stray_bend_deg: float
     stray_step: float
     voxels_min: float
