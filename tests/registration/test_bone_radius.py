@@ -46,7 +46,7 @@ def _fitted(misfit: float, redundancy: float = 3.0, *, measured: int = 3, kind: 
     for n, centre in enumerate(CENTRES):
         points = centre + POINTS / 3.0
         bone = SeenBone("vertebra", f"V{n}", "s", centre, points, spread(points, 14.0, 8), 0.9, cut=False)
-        pairs.append(BonePair(bone, bone, None, 1.0))
+        pairs.append(BonePair(bone, bone, None, 1.0, ("a", "b")))
     chain = Chain(
         np.tile(np.eye(4), (3, 1, 1)),
         np.tile(_covariance(), (3, 1, 1)),
