@@ -106,5 +106,14 @@ def test_bones_without_images_are_less_sure_and_contradicted_ones_too() -> None:
     assert _radius(said, 0) == pytest.approx(expected)
 
 
+def test_the_ends_of_a_bone_with_free_joints_are_less_sure() -> None:
+    fitted = _fitted(0.6)
+    loose = replace(fitted.pairs[0].bone, name="sternum")
+    other = replace(fitted, pairs=(replace(fitted.pairs[0], bone=loose), *fitted.pairs[1:]))
+    more = radius_form(other, 0, SETTINGS) - radius_form(fitted, 0, SETTINGS)
+    expected = (SETTINGS.radius_loose * np.linalg.norm(POINTS, axis=1)) ** 2
+    np.testing.assert_allclose(_at(more, POINTS), expected, atol=1e-9)
+
+
 def _radius(fitted: Fitted, bone: int) -> float:
     return mean_radius(radius_form(fitted, bone, SETTINGS), fitted.pairs[bone].bone)

@@ -135,6 +135,8 @@ class BoneSettings:
         Variance of unit weight that is added where no neighbour checks a bone.
     radius_per_residual : float
         Factor of the distance between what its own images say and the motion that is used.
+    radius_loose : float
+        What is added in square for each mm from the centre of a bone with free joints.
     radius_growth : float
         What is added to the radius for each mm outside of a bone.
     good_radius_mm, failed_radius_mm : float
@@ -175,6 +177,7 @@ class BoneSettings:
     radius_guessed: float
     radius_unchecked: float
     radius_per_residual: float
+    radius_loose: float
     radius_growth: float
     good_radius_mm: float
     failed_radius_mm: float
