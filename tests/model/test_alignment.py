@@ -166,10 +166,22 @@ def test_the_radius_at_a_point_follows_the_form_of_its_bone() -> None:
 
 
 def test_a_place_far_from_the_bones_is_doubtful_where_its_radius_is_no_good_one() -> None:
-    bones = replace(bent(), good_radius_mm=8.0)
+    bones = replace(bent(), good_radius_mm=8.0, failed_radius_mm=25.0)
     assert bones.verdict_at([0.0, 0.0, 60.0]) is Verdict.GOOD
     assert bones.verdict_at([0.0, 0.0, -100.0]) is Verdict.DOUBTFUL
     assert bent().verdict_at([0.0, 0.0, -100.0]) is Verdict.GOOD
+
+
+@pytest.mark.parametrize(("vague", "near"), [(True, Verdict.GOOD), (False, Verdict.DOUBTFUL)])
+def test_a_vague_bone_is_sure_where_its_radius_is_small(vague: bool, near: Verdict) -> None:
+    form = np.diag([0.0, 0.0, 0.25, 9.0])  # held at one end
+    rib = replace(bone(4.0, 0.0, 15.0, Verdict.DOUBTFUL), radius_form=tuple(form[np.triu_indices(4)]))
+    rib = replace(rib, anchors_mm=tuple((0.0, 0.0, z) for z in (0.0, 14.0, 28.0, 42.0, 56.0)), vague=vague)
+    bones = replace(bent(), bones=(rib,), good_radius_mm=8.0, failed_radius_mm=25.0)
+    assert bones.verdict_at([0.0, 0.0, 5.0]) is near
+    assert bones.verdict_at([0.0, 0.0, 30.0]) is Verdict.DOUBTFUL
+    assert bones.verdict_at([0.0, 0.0, 56.0]) is (Verdict.FAILED if vague else Verdict.DOUBTFUL)
+    assert replace(bones, verdict=Verdict.DOUBTFUL).verdict_at([0.0, 0.0, 5.0]) is Verdict.DOUBTFUL
 
 
 def test_a_route_chains_the_motions_and_radii_of_bones() -> None:

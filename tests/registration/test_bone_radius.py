@@ -46,7 +46,7 @@ def _fitted(misfit: float, redundancy: float = 3.0, *, measured: int = 3, kind: 
     for n, centre in enumerate(CENTRES):
         points = centre + POINTS / 3.0
         bone = SeenBone("vertebra", f"V{n}", "s", centre, points, spread(points, 14.0, 8), 0.9, cut=False)
-        pairs.append(BonePair(bone, bone, None, 1.0))
+        pairs.append(BonePair(bone, bone, None, 1.0, ("a", "b")))
     chain = Chain(
         np.tile(np.eye(4), (3, 1, 1)),
         np.tile(_covariance(), (3, 1, 1)),
@@ -104,6 +104,15 @@ def test_bones_without_images_are_less_sure_and_contradicted_ones_too() -> None:
     said = replace(_fitted(0.6), measured={0: moved, 1: np.eye(4)})
     expected = np.hypot(_radius(_fitted(0.6), 0), 4.0 * SETTINGS.radius_per_residual)
     assert _radius(said, 0) == pytest.approx(expected)
+
+
+def test_the_ends_of_a_bone_with_free_joints_are_less_sure() -> None:
+    fitted = _fitted(0.6)
+    loose = replace(fitted.pairs[0].bone, name="sternum")
+    other = replace(fitted, pairs=(replace(fitted.pairs[0], bone=loose), *fitted.pairs[1:]))
+    more = radius_form(other, 0, SETTINGS) - radius_form(fitted, 0, SETTINGS)
+    expected = (SETTINGS.radius_loose * np.linalg.norm(POINTS, axis=1)) ** 2
+    np.testing.assert_allclose(_at(more, POINTS), expected, atol=1e-9)
 
 
 def _radius(fitted: Fitted, bone: int) -> float:

@@ -57,6 +57,9 @@ class BoneMotion:
     radius_form : tuple of float
         Square of the radius at a point: a quadratic form in (x, y, z, 1) from `centre_mm`; upper triangle
         of a symmetric matrix, row by row, 10 numbers (1, mm, mm²). Empty: `radius_mm` at every point.
+    vague : bool
+        Whether the verdict is that of its mean radius, or of how little of it is seen: at a place the radius
+        there decides.
     """
 
     name: str
@@ -76,6 +79,7 @@ class BoneMotion:
     verdict: Verdict
     reasons: tuple[str, ...] = ()
     radius_form: tuple[float, ...] = ()
+    vague: bool = False
 
     def square_radius(self, points: FloatArray) -> FloatArray:
         """Square of the predicted 95% radius by the motion of this bone, mm²; points (n, 3), LPS mm."""
@@ -116,8 +120,9 @@ class Alignment:
         Empty: one rigid motion for all.
     blend_mm : float
         Distance over which the motions of two bones pass into each other.
-    good_radius_mm : float or None
-        Largest predicted 95% radius of a place that is good; None where every place of a good bone is.
+    good_radius_mm, failed_radius_mm : float or None
+        Largest predicted 95% radius of a place that is good, and of one that is doubtful; None where the
+        verdict of its bone holds at every place.
     """
 
     transform: TransformField
@@ -132,6 +137,7 @@ class Alignment:
     bones: tuple[BoneMotion, ...] = ()
     blend_mm: float = 6.0
     good_radius_mm: float | None = None
+    failed_radius_mm: float | None = None
 
     @property
     def frames(self) -> tuple[str, str]:
@@ -183,13 +189,19 @@ class Alignment:
     def verdict_at(self, point: ArrayLike) -> Verdict:
         """Verdict at a point of the fixed frame: of the whole, or of the bone there if that is worse.
 
-        A place so far from the bones that its radius is no longer a good one is doubtful.
+        A bone that is vague as a whole may be sure where it touches one that is not, and a place far from the
+        bones is vague: there the radius decides.
         """
         bone = self.bone_at(point)
         if bone is None:
             return self.verdict
-        vague = self.good_radius_mm is not None and float(self.radius_at(point)) > self.good_radius_mm
-        return worst(self.verdict, bone.verdict, Verdict.DOUBTFUL if vague else Verdict.GOOD)
+        if self.good_radius_mm is None or self.failed_radius_mm is None:
+            return worst(self.verdict, bone.verdict)
+        radius = float(self.radius_at(point))
+        there = Verdict.DOUBTFUL if radius > self.good_radius_mm else Verdict.GOOD
+        if not bone.vague:
+            return worst(self.verdict, bone.verdict, there)
+        return worst(self.verdict, Verdict.FAILED if radius > self.failed_radius_mm else there)
 
 
 @dataclass(frozen=True, slots=True)

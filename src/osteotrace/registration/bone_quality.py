@@ -77,12 +77,12 @@ def _settled(fitted: Fitted, bone: int, step: FloatArray) -> float:
     moved = np.eye(4)
     moved[:3, 3] = step
     start = fitted.chain.motions[bone] @ moved
-    motion = best_near(patch, fitted.wide_tables[patch.series], start, _ITERATIONS, _REACH_MM)
+    motion = best_near(patch, fitted.wide_tables[patch.group], start, _ITERATIONS, _REACH_MM)
     return agreement_at(fitted, bone, motion)
 
 
 def bone_motions(
-    fitted: Fitted, margins: RowMargin, frames: tuple[str, str], main: tuple[str, str], settings: BoneSettings
+    fitted: Fitted, margins: RowMargin, frames: tuple[str, str], settings: BoneSettings
 ) -> tuple[BoneMotion, ...]:
     """The record of every bone.
 
@@ -92,11 +92,9 @@ def bone_motions(
     margins : RowMargin
     frames : tuple of str
         Fixed and moving frame of reference UID.
-    main : tuple of str
-        Series for bones of which a frame has no outline.
     settings : BoneSettings
     """
-    return tuple(_motion(fitted, i, margins, frames, main, settings) for i in range(len(fitted.pairs)))
+    return tuple(_motion(fitted, i, margins, frames, settings) for i in range(len(fitted.pairs)))
 
 
 def _motion(
@@ -104,7 +102,6 @@ def _motion(
     i: int,
     margins: RowMargin,
     frames: tuple[str, str],
-    main: tuple[str, str],
     settings: BoneSettings,
 ) -> BoneMotion:
     pair, motion = fitted.pairs[i], fitted.chain.motions[i]
@@ -114,13 +111,13 @@ def _motion(
     radius = mean_radius(form, pair.bone)
     margin = margins.each.get(i)
     in_part = pair.overlap < _LEAST_SEEN and (pair.fixed is None or pair.moving is None)
-    verdict, reasons = _judged(radius, residual, fitted.chain.trust[i], seen, in_part, settings)
+    verdict, reasons, vague = _judged(radius, residual, fitted.chain.trust[i], seen, in_part, settings)
     return BoneMotion(
         name=pair.bone.name,
         fixed_id=pair.fixed.id if pair.fixed else "",
         moving_id=pair.moving.id if pair.moving else "",
-        fixed_series=pair.fixed.series_id if pair.fixed else main[0],
-        moving_series=pair.moving.series_id if pair.moving else main[1],
+        fixed_series=pair.series[0],
+        moving_series=pair.series[1],
         transform=RigidTransform(motion, *frames),
         centre_mm=_vector(pair.bone.centre),
         anchors_mm=tuple(_vector(anchor) for anchor in pair.bone.anchors),
@@ -133,6 +130,7 @@ def _motion(
         verdict=verdict,
         reasons=reasons,
         radius_form=tuple(float(v) for v in form[np.triu_indices(4)]),
+        vague=vague,
     )
 
 
@@ -143,19 +141,22 @@ def _judged(
     seen: bool,
     in_part: bool,
     settings: BoneSettings,
-) -> tuple[Verdict, tuple[str, ...]]:
+) -> tuple[Verdict, tuple[str, ...], bool]:
+    """Verdict, reasons, and whether the radius at a place says the same more exactly."""
     if radius > settings.failed_radius_mm:
-        return Verdict.FAILED, (f"95% radius {radius:.0f} mm",)
+        return Verdict.FAILED, (f"95% radius {radius:.0f} mm",), True
     doubts = []
     if radius > settings.good_radius_mm:
         doubts.append(f"95% radius {radius:.0f} mm")
     if in_part:
         doubts.append("one of the images shows only part of it")
+    vague = bool(doubts)
     if not seen and doubts:
         doubts.append(_NEIGHBOURS)
     elif seen and trust < _CONTRADICTED:
         doubts.append(f"its own images say {residual or 0.0:.0f} mm otherwise than its neighbours")
-    return (Verdict.DOUBTFUL, tuple(doubts)) if doubts else (Verdict.GOOD, ())
+        vague = False
+    return (Verdict.DOUBTFUL, tuple(doubts), vague) if doubts else (Verdict.GOOD, (), False)
 
 
 def _vector(point: FloatArray) -> Vector:

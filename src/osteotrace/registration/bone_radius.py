@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from osteotrace.registration.chain import Chain
+from osteotrace.registration.joints import is_loose
 from osteotrace.registration.per_bone import Fitted
 from osteotrace.registration.settings import BoneSettings
 from osteotrace.registration.skeleton import SeenBone
@@ -60,6 +61,8 @@ def radius_form(fitted: Fitted, bone: int, settings: BoneSettings) -> FloatArray
         away = away_form(chain.motions[bone], measured, fitted.pairs[bone].bone.centre)
         form += settings.radius_per_residual**2 * away
     images = next(patch for patch in (fitted.patches[bone], *fitted.patches) if patch is not None)
+    if is_loose(fitted.pairs[bone].bone):
+        form[:3, :3] += settings.radius_loose**2 * np.eye(3)
     form[3, 3] += (settings.base_of(images.kind) * images.voxel_mm) ** 2
     return form
 

@@ -187,7 +187,7 @@ def align_bones(
     margins = row_margin(fitted)
     frames = (fixed.uid, moving.uid)
     main = (next(iter(fixed.volumes)), next(iter(moving.volumes)))
-    bones = bone_motions(fitted, margins, frames, main, bone_settings)
+    bones = bone_motions(fitted, margins, frames, bone_settings)
     whole = _whole(fitted)
     record = _record(bones, whole, frames, main, bone_settings, start.basis)
     pose = _inverse(whole) if is_swapped(fixed, moving) else whole
@@ -315,6 +315,7 @@ def _record(
         bones=bones,
         blend_mm=settings.blend_mm,
         good_radius_mm=settings.good_radius_mm,
+        failed_radius_mm=settings.failed_radius_mm,
     )
     return _unfolded(record)
 
@@ -337,22 +338,18 @@ def is_refused(record: Alignment) -> bool:
 
 
 def _of_person(person: Person | None, s: BoneSettings) -> Sequence[tuple[bool, bool, str]]:
-    """Whether it fails, whether it is doubtful, and why, for each sign of another person."""
+    """Whether it fails, whether it is doubtful, and why: the two signs together, neither is enough alone."""
     if person is None:
         return ()
-    own = max(person.own, -1.0)
+    own = min(max(person.own, -1.0), 1.0)
+    strange = person.misfit - s.strange_per_own * own
     return (
         (
-            person.misfit > s.failed_misfit,
-            person.misfit > s.good_misfit,
-            f"the bones fit each other {np.sqrt(person.misfit / s.usual_misfit):.1f} times worse than those "
-            f"of one person do: {_ANOTHER}",
-        ),
-        (
-            own < s.failed_own,
-            own < s.good_own,
-            "a quarter of the vertebrae agree hardly better with themselves than with a neighbour "
-            f"({own:+.0%}): {_ANOTHER}",
+            strange > s.failed_strange,
+            strange > s.good_strange,
+            f"the bones fit each other {np.sqrt(person.misfit / s.usual_misfit):.1f} times as badly as those "
+            f"of one person do, and a quarter of the vertebrae agree only {own:+.0%} better with themselves "
+            f"than with a neighbour: {_ANOTHER}",
         ),
     )
 

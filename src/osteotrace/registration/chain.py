@@ -126,7 +126,7 @@ def joined(
             for away in [value - state[6 * m.bone : 6 * m.bone + 6]]
         ]
         trust = np.asarray((_FREEDOM + 6.0) / (_FREEDOM + np.array(off)))
-    motions = np.array([_moved(start, c, state[6 * i : 6 * i + 6]) for i, c in enumerate(centres)])
+    motions = np.array([moved_by(start, c, state[6 * i : 6 * i + 6]) for i, c in enumerate(centres)])
     blocks = np.array([covariance[6 * i : 6 * i + 6, 6 * i : 6 * i + 6] for i in range(n)])
     left, misfit, redundancy = np.zeros((3, n))
     for m, square, weight in zip(measured, off, trust, strict=True):
@@ -142,7 +142,8 @@ def _increment(motion: FloatArray, start: FloatArray, centre: FloatArray) -> Flo
     return np.concatenate([turn, own[:3, :3] @ centre + own[:3, 3] - centre])
 
 
-def _moved(start: FloatArray, centre: FloatArray, state: FloatArray) -> FloatArray:
+def moved_by(start: FloatArray, centre: FloatArray, state: FloatArray) -> FloatArray:
+    """A motion after a small one about a centre: turn (rad), shift (mm)."""
     own = motion_of(np.r_[state[:3], 0.0, 0.0, 0.0])[0]
     own[:3, 3] = centre - own[:3, :3] @ centre + state[3:]
     return np.asarray(start @ own)

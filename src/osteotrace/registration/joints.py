@@ -13,6 +13,7 @@ from osteotrace.registration.settings import BoneSettings
 from osteotrace.registration.skeleton import SeenBone
 
 _SOCKET_MM = 25.0  # of the socket: the head of a femur, whose radius is 20 to 27 mm
+_HELD = ("vertebra", "sacrum", "hip bone", "rib", "femur", "skull")
 _SEGMENT_MM = 32.0  # a usual distance of two vertebrae; farther ones have a missed one between them
 
 
@@ -38,6 +39,11 @@ def joints_of(bones: Sequence[SeenBone], settings: BoneSettings) -> list[Joint]:
         if joint is not None:
             out.append(joint)
     return out
+
+
+def is_loose(bone: SeenBone) -> bool:
+    """Whether it hangs on others by free joints only: sternum, scapula ..."""
+    return not bone.name.startswith(_HELD)
 
 
 def _between(bones: Sequence[SeenBone], a: int, b: int, s: BoneSettings) -> Joint:

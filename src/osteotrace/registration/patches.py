@@ -35,12 +35,15 @@ class BonePair:
         As the frames show it.
     overlap : float
         Share of its points inside the field of view of the moving frame, 0 to 1.
+    series : tuple of str
+        Fixed and moving series: that with its outline, else that of the frame which shows most of it.
     """
 
     bone: SeenBone
     fixed: SeenBone | None
     moving: SeenBone | None
     overlap: float
+    series: tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +62,8 @@ class Patch:
         Fixed and moving series.
     voxel_mm : float
         Edge of a cube as large as a voxel, of the series with the larger voxels.
+    kin : str
+        Kind of bone whose contrast is learned apart; empty where all bones of the two series go together.
     """
 
     samples: Samples
@@ -67,6 +72,12 @@ class Patch:
     kind: str
     series: tuple[str, str]
     voxel_mm: float
+    kin: str = ""
+
+    @property
+    def group(self) -> tuple[str, str, str]:
+        """What shares one relation of values."""
+        return (*self.series, self.kin)
 
     def pose(self, motion: FloatArray) -> FloatArray:
         """Probe to field from fixed to moving, or back."""
@@ -108,7 +119,11 @@ def pairs_of(
         if seen is None:
             share = min(share, _inside(volumes, ends[0], bone.points))
         if share > 0.0 or other is not None:
-            pairs.append(BonePair(bone, seen, other, share))
+            series = (
+                seen.series_id if seen else _widest(volumes, ends[0], bone.points),
+                other.series_id if other else _widest(volumes, ends[1], apply_affine(start, bone.points)),
+            )
+            pairs.append(BonePair(bone, seen, other, share, series))
     return tuple(pairs)
 
 
@@ -126,13 +141,19 @@ def _inside(volumes: Sequence[Volume], frame: str, points: FloatArray) -> float:
     return float(np.any(seen, axis=0).mean()) if seen else 0.0
 
 
+def _widest(volumes: Sequence[Volume], frame: str, points: FloatArray) -> str:
+    """Series of a frame that holds most of the points; the first of those that hold as many."""
+    near = [v for v in volumes if v.grid.frame_of_reference_uid == frame]
+    return max(near, key=lambda v: float(v.grid.contains(points).mean())).series.id
+
+
 class Images:
     """Images of both frames near the bones; fields are made once.
 
     Parameters
     ----------
     fixed, moving : mapping of str to Volume
-        By series; the first of each is taken where a bone was not outlined in that frame.
+        By series.
     starts : sequence of (sequence of BonePair, ndarray of shape (4, 4))
         Bones, and the motion from the fixed frame that they are to be followed from.
     """
@@ -151,7 +172,6 @@ class Images:
             for points in (apply_affine(motion, p.bone.points[::20]), *_outlined(p))
         ]
         self._volumes = {**fixed, **moving}
-        self._main = (next(iter(fixed)), next(iter(moving)))
         self._points = dict.fromkeys(fixed, np.concatenate(here))
         self._points |= dict.fromkeys(moving, np.concatenate(there))
         self._local: dict[str, LocalImage | None] = {}
@@ -168,10 +188,7 @@ class Images:
         """Samples of a bone in the image with the thicker slices; None where too little is seen."""
         if pair.overlap < _LEAST_OVERLAP:
             return None
-        series = (
-            pair.fixed.series_id if pair.fixed else self._main[0],
-            pair.moving.series_id if pair.moving else self._main[1],
-        )
+        series = pair.series
         here, there = (self._image(s) for s in series)
         if here is None or there is None:
             return None
@@ -183,10 +200,9 @@ class Images:
             return None
         ends = series if forward else (series[1], series[0])
         kind = "-".join(sorted(self._volumes[s].series.modality.value for s in series))
-        voxel = max(self._volumes[s].grid.voxel_volume_mm3 for s in series)
-        return Patch(
-            samples, self._field(*ends, motion, forward), forward, kind, series, float(np.cbrt(voxel))
-        )
+        voxel = float(np.cbrt(max(self._volumes[s].grid.voxel_volume_mm3 for s in series)))
+        field = self._field(*ends, motion, forward)
+        return Patch(samples, field, forward, kind, series, voxel, _kin(pair.bone, kind))
 
     def is_mr(self, series: str) -> bool:
         """Whether a series is MR."""
@@ -206,6 +222,13 @@ class Images:
             blur = (pose[:3, :3] @ one.normal, one.thick_mm)
             self._fields[probe, field] = field_of(other, _SPACING_MM, blur)
         return self._fields[probe, field]
+
+
+def _kin(bone: SeenBone, kind: str) -> str:
+    """Between modalities a flat bone with thick cortex shows other values than the bodies of vertebrae."""
+    if bone.is_vertebra or kind != "CT-MR":
+        return ""
+    return bone.name.removesuffix(" left").removesuffix(" right")
 
 
 def _outlined(pair: BonePair) -> list[FloatArray]:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from osteotrace.registration.chain import Chain, Joint, Measured, joined
+from osteotrace.registration.chain import Chain, Joint, Measured, joined, moved_by
 from osteotrace.registration.joints import joints_of
 from osteotrace.registration.local import agreement, relation
 from osteotrace.registration.patches import BonePair, Images, Patch
 from osteotrace.registration.precision import curvature, precision_of
 from osteotrace.registration.refine import Tether, ascend
 from osteotrace.registration.settings import BoneSettings
+from osteotrace.registration.skeleton import SeenBone
 from osteotrace.space import FloatArray, threads
 from osteotrace.space.grid import apply_affine
 
@@ -23,8 +24,17 @@ _SETTLED_MM = 1.5
 _CENTRE_SD_MM, _CENTRE_SD_DEG = 3.0, 10.0  # of a motion from the centres of two outlines
 _CENTRE_MR_SD_MM, _SURE = 1.2, 0.6
 _OTHER_SD_MM = 6.0
+_FREE_MM, _FARTHEST_MM = 5.0, 15.0  # bones that are looked for in many places, and how far
+_REACH_SD, _PROBED = 1.5, 800  # samples
+_CLIMBED, _ITERATIONS = 2, 10  # the best of these places
+_STEPS = np.stack(np.meshgrid(*[[-1.0, 0.0, 1.0]] * 3), axis=-1).reshape(-1, 3)
+_OWN_SAMPLES = 1500  # from which on a kind of bone has a relation of its own
 _LEAST_SHARE = 0.35  # of the usual agreement of a bone
 _HELD_POINTS = 100
+
+
+Tables = dict[tuple[str, str, str], FloatArray]
+"""Relation of the values for each group of patches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +72,7 @@ class Fitted:
         Motion that the images alone say, by bone.
     chain : Chain
     tables : dict
-        Relation of the values for each pair of series.
+        Relation of the values for each pair of series, and kind of bone.
     wide, wide_tables
         As `patches` and `tables`, with what lies around the bones: by it a vertebra differs from the next.
     """
@@ -72,9 +82,9 @@ class Fitted:
     patches: tuple[Patch | None, ...]
     measured: dict[int, FloatArray]
     chain: Chain
-    tables: dict[tuple[str, str], FloatArray]
+    tables: Tables
     wide: tuple[Patch | None, ...]
-    wide_tables: dict[tuple[str, str], FloatArray]
+    wide_tables: Tables
 
 
 def fit_bones(
@@ -107,13 +117,18 @@ def fit_bones(
     chain = joined(centres, start, told, joints)
     measured: dict[int, FloatArray] = {}
     patches: list[Patch | None] = []
-    tables: dict[tuple[str, str], FloatArray] = {}
+    tables: Tables = {}
     sizes = [_size(bone.points) for bone in bones]
     stages = _STAGES[:1] if rough else _STAGES
-    todo = [i for i, bone in enumerate(bones) if bone.is_vertebra or not rough]
+    every = range(len(bones))
+    row = [i for i in every if bones[i].is_vertebra]
+    todo: Sequence[int] = row if rough or row else every  # first the row: what hangs on it is near then
     for stage in stages:
         rng = np.random.default_rng(seed)
         motions = chain.motions
+        if stage is _STAGES[1]:
+            todo = every
+            motions = _likeliest(pairs, chain, images, rng)
         patches = [images.patch(p, m, stage.samples, rng) for p, m in zip(pairs, motions, strict=True)]
         tables = _tables(patches, motions)
         reach = [float(np.hypot(stage.reach_mm, stage.reach_rad * size)) for size in sizes]
@@ -126,9 +141,7 @@ def fit_bones(
         chain = joined(centres, start, said, joints)
         if stage is not _STAGES[0]:  # what was far off takes its neighbours along
             todo = [
-                i
-                for i, bone in enumerate(bones)
-                if moved_apart(chain.motions[i], motions[i], bone.points) > _SETTLED_MM
+                i for i in every if moved_apart(chain.motions[i], motions[i], bones[i].points) > _SETTLED_MM
             ]
             if not todo:
                 break
@@ -144,7 +157,7 @@ def fit_bones(
 def _climbed(
     todo: Sequence[int],
     patches: Sequence[Patch | None],
-    tables: Mapping[tuple[str, str], FloatArray],
+    tables: Mapping[tuple[str, str, str], FloatArray],
     motions: FloatArray,
     iterations: int,
     reach_mm: Sequence[float],
@@ -154,7 +167,7 @@ def _climbed(
     def climbed(i: int) -> FloatArray:
         patch = patches[i]
         assert patch is not None
-        return best_near(patch, tables[patch.series], motions[i], iterations, reach_mm[i])
+        return best_near(patch, tables[patch.group], motions[i], iterations, reach_mm[i])
 
     able = [i for i in todo if patches[i] is not None]
     with ThreadPoolExecutor(threads()) as pool:
@@ -174,14 +187,14 @@ def moved_apart(one: FloatArray, other: FloatArray, points: FloatArray) -> float
 def _shares(
     motions: Mapping[int, FloatArray],
     patches: Sequence[Patch | None],
-    tables: Mapping[tuple[str, str], FloatArray],
+    tables: Mapping[tuple[str, str, str], FloatArray],
 ) -> dict[int, float]:
     """Agreement of each bone as a share of the median: what agrees far less is lost, or covered."""
     values: dict[int, float] = {}
     for i, motion in motions.items():
         patch = patches[i]
         assert patch is not None
-        values[i] = agreement(patch.field, patch.samples, tables[patch.series], patch.pose(motion))[0]
+        values[i] = agreement(patch.field, patch.samples, tables[patch.group], patch.pose(motion))[0]
     usual = max(float(np.median(list(values.values()))) if values else 0.0, 1e-9)
     return {i: value / usual for i, value in values.items()}
 
@@ -208,7 +221,7 @@ def agreement_at(fitted: Fitted, bone: int, motion: FloatArray) -> float:
     patch = fitted.wide[bone]
     if patch is None:
         return 0.0
-    return agreement(patch.field, patch.samples, fitted.wide_tables[patch.series], patch.pose(motion))[0]
+    return agreement(patch.field, patch.samples, fitted.wide_tables[patch.group], patch.pose(motion))[0]
 
 
 def _from_centres(number: int, pair: BonePair, start: FloatArray) -> Measured | None:
@@ -248,7 +261,7 @@ def _said(
     shares: Mapping[int, float],
     pairs: Sequence[BonePair],
     patches: Sequence[Patch | None],
-    tables: Mapping[tuple[str, str], FloatArray],
+    tables: Mapping[tuple[str, str, str], FloatArray],
     settings: BoneSettings,
 ) -> list[Measured]:
     """The motions with their precision.
@@ -264,7 +277,7 @@ def _said(
         less = min(shares[i], 1.0) * max(pairs[i].overlap, 0.1) ** 0.5
         usual.append(np.r_[[np.radians(turn) ** -2.0] * 3, np.asarray(sd) ** -2.0] * less**2)
         bone = pairs[i].bone
-        parts.append(curvature(patch, tables[patch.series], motion, bone.centre, _size(bone.points)))
+        parts.append(curvature(patch, tables[patch.group], motion, bone.centre, _size(bone.points)))
     steep = float(np.median([np.median(np.linalg.eigvalsh(part)) for part in parts])) if parts else 1.0
     return [
         Measured(i, motion, precision_of(each, part, steep))
@@ -272,12 +285,58 @@ def _said(
     ]
 
 
-def _tables(patches: Sequence[Patch | None], motions: FloatArray) -> dict[tuple[str, str], FloatArray]:
-    groups: dict[tuple[str, str], list[tuple[Patch, FloatArray]]] = {}
+def _tables(patches: Sequence[Patch | None], motions: FloatArray) -> Tables:
+    """Relation of the values; a kind of bone that shows too little takes that of its pair of series."""
+    groups: dict[tuple[str, str, str], list[tuple[Patch, FloatArray]]] = {}
     for patch, motion in zip(patches, motions, strict=True):
         if patch is not None:
-            groups.setdefault(patch.series, []).append((patch, motion))
-    return {
-        series: relation(group[0][0].field, [(p.samples, p.pose(m)) for p, m in group])
-        for series, group in groups.items()
-    }
+            groups.setdefault(patch.group, []).append((patch, motion))
+    out = {}
+    for key, group in groups.items():
+        few = sum(len(p.samples.points) for p, _ in group) < _OWN_SAMPLES
+        parts = [part for k, g in groups.items() if k[:2] == key[:2] for part in g] if few else group
+        out[key] = relation(group[0][0].field, [(p.samples, p.pose(m)) for p, m in parts])
+    return out
+
+
+def _likeliest(
+    pairs: Sequence[BonePair], chain: Chain, images: Images, rng: np.random.Generator
+) -> FloatArray:
+    """The motions; bones that their neighbours leave free start from where they agree best.
+
+    Places are tried along the three ways in which the neighbours leave a bone most free.
+    """
+    ways = {i: free for i, pair in enumerate(pairs) if (free := _free(pair.bone, chain, i)) is not None}
+    probes = {i: images.patch(pairs[i], chain.motions[i], _PROBED, rng, _FARTHEST_MM) for i in ways}
+
+    def best(i: int) -> FloatArray:
+        patch, motion = probes[i], np.asarray(chain.motions[i])
+        if patch is None or patch.kin:  # between modalities what fits best by chance fits better
+            return motion
+
+        def value(other: FloatArray) -> float:
+            return agreement(patch.field, patch.samples, own(other), patch.pose(other))[0]
+
+        def own(other: FloatArray) -> FloatArray:
+            return relation(patch.field, [(patch.samples, patch.pose(other))])
+
+        tried = [moved_by(motion, pairs[i].bone.centre, ways[i] @ step) for step in _STEPS]
+        ends = [motion, *sorted(tried, key=value)[-_CLIMBED:]]
+        ends = [best_near(patch, own(end), end, _ITERATIONS, _FARTHEST_MM) for end in ends]
+        return max(ends, key=value)
+
+    out = chain.motions.copy()
+    with ThreadPoolExecutor(threads()) as pool:
+        for i, motion in zip(ways, pool.map(best, ways), strict=True):
+            out[i] = motion
+    return out
+
+
+def _free(bone: SeenBone, chain: Chain, number: int) -> FloatArray | None:
+    """One standard deviation of turn (rad) and place (mm) along each of three ways; None where it is held."""
+    if bone.is_vertebra:
+        return None
+    scale = np.r_[[_size(bone.points)] * 3, [1.0] * 3]
+    values, axes = np.linalg.eigh(scale[:, None] * chain.covariance[number] * scale)
+    reach = np.minimum(_REACH_SD * np.sqrt(np.maximum(values[3:], 0.0)), _FARTHEST_MM)
+    return np.asarray(axes[:, 3:] * reach / scale[:, None]) if reach[-1] > _FREE_MM else None

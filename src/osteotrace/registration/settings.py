@@ -135,6 +135,8 @@ class BoneSettings:
         Variance of unit weight that is added where no neighbour checks a bone.
     radius_per_residual : float
         Factor of the distance between what its own images say and the motion that is used.
+    radius_loose : float
+        What is added in square for each mm from the centre of a bone with free joints.
     radius_growth : float
         What is added to the radius for each mm outside of a bone.
     good_radius_mm, failed_radius_mm : float
@@ -145,12 +147,11 @@ class BoneSettings:
         Least advantage over another way to count the vertebrae for the verdicts good and doubtful.
     good_stretch, failed_stretch : float
         Largest relative difference in length of the common row for the verdicts good and doubtful.
-    usual_misfit, good_misfit, failed_misfit : float
-        Variance of unit weight of the bones of one person, and the largest for the verdicts good and
-        doubtful.
-    good_own, failed_own : float
-        Least advantage over a neighbour, of the lower quartile of the vertebrae, for the verdicts good and
-        doubtful.
+    usual_misfit : float
+        Variance of unit weight of the bones of one person.
+    strange_per_own, good_strange, failed_strange : float
+        Strange is that variance, less so many times the advantage over a neighbour of the lower quartile of
+        the vertebrae; the largest for the verdicts good and doubtful.
     good_mirror, failed_mirror, mirror_width_mm : float
         Largest share by which a mirror image may fit better for the verdicts good and doubtful, in fields of
         view of at least this width, mm.
@@ -176,6 +177,7 @@ class BoneSettings:
     radius_guessed: float
     radius_unchecked: float
     radius_per_residual: float
+    radius_loose: float
     radius_growth: float
     good_radius_mm: float
     failed_radius_mm: float
@@ -186,10 +188,9 @@ class BoneSettings:
     good_stretch: float
     failed_stretch: float
     usual_misfit: float
-    good_misfit: float
-    failed_misfit: float
-    good_own: float
-    failed_own: float
+    strange_per_own: float
+    good_strange: float
+    failed_strange: float
     good_mirror: float
     failed_mirror: float
     mirror_width_mm: float
