@@ -141,10 +141,17 @@ def test_one_outlined_frame_takes_its_start_from_the_images() -> None:
         ({"stretch": 0.15}, Verdict.FAILED, "another patient?"),
         ({"mirrored": 0.05}, Verdict.DOUBTFUL, "fits 5% better: left and right are unsure"),
         ({"mirrored": 0.2}, Verdict.FAILED, "fits 20% better: left and right are unsure"),
-        ({"person": Person(0.44, 0.14)}, Verdict.DOUBTFUL, "1.6 times as badly as those of one person"),
-        ({"person": Person(0.24, -0.1)}, Verdict.DOUBTFUL, "only -10% better with themselves"),
-        ({"person": Person(0.7, 0.18)}, Verdict.FAILED, "2.0 times as badly as those of one person"),
-        ({"person": Person(0.46, -0.11)}, Verdict.FAILED, "than with a neighbour: another patient?"),
+        (
+            {"person": Person(0.44, 0.14, "CT-MR")},
+            Verdict.DOUBTFUL,
+            "1.6 times as badly as those of one person",
+        ),
+        ({"person": Person(0.24, -0.1, "CT-MR")}, Verdict.DOUBTFUL, "only -10% better with themselves"),
+        ({"person": Person(0.7, 0.18, "CT-MR")}, Verdict.FAILED, "2.0 times as badly as those of one person"),
+        ({"person": Person(0.46, -0.11, "CT-MR")}, Verdict.FAILED, "than with a neighbour: another patient?"),
+        ({"person": Person(0.23, 0.12, "MR-MR")}, Verdict.DOUBTFUL, "only +12% better with themselves"),
+        ({"person": Person(0.44, 0.14, "MR-MR")}, Verdict.FAILED, "another patient?"),
+        ({"person": Person(0.42, 0.04, "CT-CT")}, Verdict.FAILED, "another patient?"),
     ],
 )
 def test_what_speaks_against_an_alignment_is_said(
@@ -157,7 +164,15 @@ def test_what_speaks_against_an_alignment_is_said(
     assert (judged_record.error_mm is None) is (verdict is Verdict.FAILED)
 
 
-@pytest.mark.parametrize("person", [Person(0.24, 0.01), Person(0.31, 0.25), Person(0.43, 0.3)])
+@pytest.mark.parametrize(
+    "person",
+    [
+        Person(0.24, 0.01, "CT-MR"),
+        Person(0.43, 0.3, "CT-MR"),
+        Person(0.3, 0.33, "MR-MR"),
+        Person(0.11, 0.16, "CT-CT"),
+    ],
+)
 def test_one_sign_of_another_person_alone_is_none(whole: Alignment, person: Person) -> None:
     says = Says(count=0.6, row=0.5, stretch=0.01, mirrored=None, person=person)
     assert judged(whole, says, BoneSettings.of(CRITERIA)).verdict is Verdict.GOOD

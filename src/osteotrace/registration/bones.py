@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -212,17 +213,22 @@ class Person:
         what is expected. Bones of another shape lie at other distances.
     own : float
         Lower quartile over the vertebrae of the advantage in agreement over the neighbours in the row.
+    kind : str
+        Modalities of the images that most of them are followed in: ``CT-CT``, ``CT-MR`` or ``MR-MR``.
     """
 
     misfit: float
     own: float
+    kind: str
 
 
 def _person(fitted: Fitted, margins: RowMargin) -> Person | None:
     """None where too few vertebrae are followed to tell."""
     if len(margins.each) < _FEWEST_TO_KNOW:
         return None
-    return Person(unit_variance(fitted.chain), float(np.percentile(list(margins.each.values()), 25)))
+    own = float(np.percentile(list(margins.each.values()), 25))
+    kinds = Counter(patch.kind for i in margins.each if (patch := fitted.patches[i]) is not None)
+    return Person(unit_variance(fitted.chain), own, kinds.most_common(1)[0][0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,10 +349,11 @@ def _of_person(person: Person | None, s: BoneSettings) -> Sequence[tuple[bool, b
         return ()
     own = min(max(person.own, -1.0), 1.0)
     strange = person.misfit - s.strange_per_own * own
+    good, doubtful = s.strange_of(person.kind)
     return (
         (
-            strange > s.failed_strange,
-            strange > s.good_strange,
+            strange > doubtful,
+            strange > good,
             f"the bones fit each other {np.sqrt(person.misfit / s.usual_misfit):.1f} times as badly as those "
             f"of one person do, and a quarter of the vertebrae agree only {own:+.0%} better with themselves "
             f"than with a neighbour: {_ANOTHER}",

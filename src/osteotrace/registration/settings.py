@@ -149,9 +149,11 @@ class BoneSettings:
         Largest relative difference in length of the common row for the verdicts good and doubtful.
     usual_misfit : float
         Variance of unit weight of the bones of one person.
-    strange_per_own, good_strange, failed_strange : float
+    strange_per_own : float
         Strange is that variance, less so many times the advantage over a neighbour of the lower quartile of
-        the vertebrae; the largest for the verdicts good and doubtful.
+        the vertebrae.
+    good_strange, failed_strange : tuple of float
+        The largest for the verdicts good and doubtful, of CT and CT, CT and MR, MR and MR.
     good_mirror, failed_mirror, mirror_width_mm : float
         Largest share by which a mirror image may fit better for the verdicts good and doubtful, in fields of
         view of at least this width, mm.
@@ -189,8 +191,8 @@ class BoneSettings:
     failed_stretch: float
     usual_misfit: float
     strange_per_own: float
-    good_strange: float
-    failed_strange: float
+    good_strange: tuple[float, ...]
+    failed_strange: tuple[float, ...]
     good_mirror: float
     failed_mirror: float
     mirror_width_mm: float
@@ -209,7 +211,7 @@ class BoneSettings:
         CriterionError
             When one is unknown or not a number.
         """
-        several = ("radius_base", "sd_ct_ct", "sd_ct_mr", "sd_mr_mr")
+        several = ("radius_base", "good_strange", "failed_strange", "sd_ct_ct", "sd_ct_mr", "sd_mr_mr")
         names = [name for name in cls.__dataclass_fields__ if name not in several]
         values: dict[str, Any] = {name: criteria.number(f"registration.bone_{name}") for name in names}
         values |= {name: criteria.numbers(f"registration.bone_{name}") for name in several}
@@ -219,6 +221,10 @@ class BoneSettings:
         """Standard deviations of place (mm; x, y, z) and turn (degrees) for a pair of modalities."""
         table = (self.sd_ct_ct, self.sd_ct_mr, self.sd_mr_mr)[_place(kind)]
         return table[:3], table[3]
+
+    def strange_of(self, kind: str) -> tuple[float, float]:
+        """Largest strange for the verdicts good and doubtful, for a pair of modalities."""
+        return self.good_strange[_place(kind)], self.failed_strange[_place(kind)]
 
     def base_of(self, kind: str) -> float:
         """What remains of the predicted 95% radius, in voxels, for a pair of modalities."""
