@@ -120,7 +120,7 @@ def bodies_of(
     network: Network,
     settings: MrSettings,
 ) -> MrBodies:
-    """Instances in the answer of the network (channels, *lattice.shape), where there is a signal (`inside`)."""
+    """Instances in the answer (channels, *lattice.shape) of the network, where there is a signal."""
     body, core = probability[channel(network, "body")], probability[channel(network, "core")]
     bodies = instances(body, core, lattice, settings)
     canal = probability[channel(network, "canal")] > settings.body_probability
