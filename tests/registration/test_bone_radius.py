@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from osteotrace.model.criteria import load_criteria
+from osteotrace.model.values import Verdict
+from osteotrace.registration.bone_quality import _judged
 from osteotrace.registration.bone_radius import (
     away_form,
     mean_radius,
@@ -117,3 +119,16 @@ def test_the_ends_of_a_bone_with_free_joints_are_less_sure() -> None:
 
 def _radius(fitted: Fitted, bone: int) -> float:
     return mean_radius(radius_form(fitted, bone, SETTINGS), fitted.pairs[bone].bone)
+
+
+@pytest.mark.parametrize(("radius", "verdict"), [(13.0, Verdict.DOUBTFUL), (200.0, Verdict.FAILED)])
+@pytest.mark.parametrize("held", [True, False])
+def test_only_in_a_bone_that_is_held_has_a_place_a_verdict_of_its_own(
+    radius: float, verdict: Verdict, held: bool
+) -> None:
+    found, reasons, vague = _judged(
+        radius, 1.0, trust=1.0, seen=True, in_part=False, held=held, settings=SETTINGS
+    )
+    assert found is verdict
+    assert reasons == (f"95% radius {radius:.0f} mm",)
+    assert vague is held

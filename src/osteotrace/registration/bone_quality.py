@@ -10,6 +10,7 @@ import numpy as np
 from osteotrace.model.alignment import BoneMotion, Vector
 from osteotrace.model.values import Verdict
 from osteotrace.registration.bone_radius import mean_radius, radius_form
+from osteotrace.registration.joints import is_loose
 from osteotrace.registration.patches import BonePair
 from osteotrace.registration.per_bone import Fitted, agreement_at, best_near, moved_apart
 from osteotrace.registration.settings import BoneSettings
@@ -111,7 +112,8 @@ def _motion(
     radius = mean_radius(form, pair.bone)
     margin = margins.each.get(i)
     in_part = pair.overlap < _LEAST_SEEN and (pair.fixed is None or pair.moving is None)
-    verdict, reasons, vague = _judged(radius, residual, fitted.chain.trust[i], seen, in_part, settings)
+    held = not is_loose(pair.bone)
+    verdict, reasons, vague = _judged(radius, residual, fitted.chain.trust[i], seen, in_part, held, settings)
     return BoneMotion(
         name=pair.bone.name,
         fixed_id=pair.fixed.id if pair.fixed else "",
@@ -140,17 +142,21 @@ def _judged(
     trust: float,
     seen: bool,
     in_part: bool,
+    held: bool,
     settings: BoneSettings,
 ) -> tuple[Verdict, tuple[str, ...], bool]:
-    """Verdict, reasons, and whether the radius at a place says the same more exactly."""
+    """Verdict, reasons, and whether the radius at a place says the same more exactly.
+
+    It does so in bones that stiff joints hold; one that hangs freely is doubtful as a whole.
+    """
     if radius > settings.failed_radius_mm:
-        return Verdict.FAILED, (f"95% radius {radius:.0f} mm",), True
+        return Verdict.FAILED, (f"95% radius {radius:.0f} mm",), held
     doubts = []
     if radius > settings.good_radius_mm:
         doubts.append(f"95% radius {radius:.0f} mm")
     if in_part:
         doubts.append("one of the images shows only part of it")
-    vague = bool(doubts)
+    vague = bool(doubts) and held
     if not seen and doubts:
         doubts.append(_NEIGHBOURS)
     elif seen and trust < _CONTRADICTED:
