@@ -35,7 +35,7 @@ from sacrum import codes_of_sacrum
 IN_PLANE_MM = (1.25, 1.25)
 SHAPE = (144, 112, 32)
 STEPS_MM = (1.6, 2.75)  # from slice to slice, where no image says it
-FOCAL_SHARE = 0.25  # of the samples of real exams with single lesions
+FOCAL_SHARE = 0.25  # of the samples have single lesions
 FOCAL_MM = (4.0, 14.0)  # their half axes
 LEVELS = 110.0  # of the packed images, which hold square roots
 CORE_SHARE = 0.45
