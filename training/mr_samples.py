@@ -34,6 +34,7 @@ from sacrum import codes_of_sacrum
 
 IN_PLANE_MM = (1.25, 1.25)
 SHAPE = (144, 112, 32)
+TURNED_SHARE = 0.2  # of the samples: head to feet, front to back, or both alike often
 STEPS_MM = (1.6, 2.75)  # from slice to slice, where no image says it
 FOCAL_SHARE = 0.25  # of the samples have single lesions
 FOCAL_MM = (4.0, 14.0)  # their half axes
@@ -153,6 +154,13 @@ def _trunk(packed: Packed, name: str, device: torch.device) -> Case:
     )
 
 
+def _flips() -> tuple[bool, bool, bool]:
+    """Axes along which a sample is turned: inferior, posterior, left."""
+    head, front = ((False, True), (True, False), (True, True))[int(torch.randint(3, ()))]
+    turned = chance(TURNED_SHARE)
+    return turned and head, turned and front, chance(0.5)
+
+
 def own_step(case: Case) -> float:
     """Distance of the slices of the network in an exam, mm."""
     step = float(case.spacing[2])
@@ -207,7 +215,7 @@ class Sampler:
             centre[2] = (torch.round(centre[2] / step - 0.5) + 0.5) * step
         bend = uniform(0.0, 1.5) if chance(0.5) else 0.0
         size = uniform(0.88, 1.14)
-        flips = (False, False, chance(0.5))
+        flips = _flips()
         place = render.pose(
             Lattice(SHAPE, (*IN_PLANE_MM, step)),
             centre,
@@ -244,7 +252,7 @@ class Sampler:
 
     def _changed(self, case: Case) -> tuple[Tensor, Tensor]:
         """Any case turned, scaled and bent at will, with another contrast."""
-        flips = (chance(0.1), chance(0.06), chance(0.5))
+        flips = _flips()
         place = self._pose(case, flips)
         code = render.warp(case.code, place, nearest=True, fill=float(Code.UNKNOWN)).long()
         if case.image is not None:
