@@ -29,10 +29,10 @@ class Session:
 
 
 def network_with(**drawn):
-    """A network that sees these channels, each an array of probabilities; others are empty."""
+    """A network that sees these channels, arrays of probabilities; others are empty, all is upright."""
     shape = next(iter(drawn.values())).shape
     zero = np.zeros(shape, np.float32)
-    probability = np.stack([drawn.get(name, zero) for name in CHANNELS])
+    probability = np.stack([({"upright": zero + 1} | drawn).get(name, zero) for name in CHANNELS])
     return Network(Session(probability), CHANNELS, "0" * 12)
 
 

@@ -63,7 +63,7 @@ def test_probabilities_of_small_parts_are_left_out():
 def test_left_of_the_bodies_follows_a_curved_spine():
     bodies = np.zeros(SHAPE, np.int32)
     bodies[10:20, 20:40, 4:8], bodies[60:70, 20:40, 14:18] = 1, 2
-    found = mr.MrBodies(GRID, bodies, 0, np.zeros((9, *SHAPE), np.float32), np.ones(SHAPE, bool))
+    found = mr.MrBodies(GRID, bodies, 0, np.zeros((9, *SHAPE), np.float32), np.ones(SHAPE, bool), 1.0)
     beside = mr.sideways_mm(found)
     assert beside[15, 0, 8] > 0 > beside[65, 0, 12]
     assert np.isnan(beside[5]).all()

@@ -36,12 +36,16 @@ def test_vertebrae_of_a_real_ct_without_a_landmark(osteotrace_data: Path):
     assert not anatomy.called("sacrum")
 
 
-def test_a_spine_turned_upside_down_is_not_labelled(osteotrace_data: Path):
+@pytest.mark.parametrize(
+    ("turned", "code"), [((2,), "upside-down"), ((1,), "faces-backwards"), ((1, 2), "faces-backwards")]
+)
+def test_a_turned_spine_is_named_and_not_labelled(osteotrace_data: Path, turned, code):
     image = read_nifti(osteotrace_data / LUMBAR, "lumbar")
-    down = type(image)(np.ascontiguousarray(image.values[::-1, ::-1]), image.grid)
+    axes = [int(np.abs(image.grid.direction[towards]).argmax()) for towards in turned]
+    down = type(image)(np.ascontiguousarray(np.flip(image.values, axes)), image.grid)
     anatomy = segment(volume_of(down, "lumbar"))
     assert not anatomy.bones
-    assert [p.code for p in anatomy.problems] == ["upside-down"]
+    assert [p.code for p in anatomy.problems] == [code]
 
 
 @pytest.mark.slow

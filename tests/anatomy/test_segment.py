@@ -114,6 +114,21 @@ def test_a_spine_that_faces_backwards_is_named_and_not_labelled():
     assert not anatomy.labels.any()
 
 
+def test_a_spine_that_does_not_stand_upright_is_named_and_not_labelled():
+    body = spine()[0]
+    unsure = np.where(body > 0, 0.7, 0.0).astype(np.float32)
+    anatomy = segment_mr(mr_volume(textured(), GRID), network_with(**seen(upright=unsure)))
+    assert [p.code for p in anatomy.problems] == ["upside-down"]
+    assert "0.70 upright" in anatomy.problems[0].found
+    assert not anatomy.bones
+    assert not anatomy.labels.any()
+
+
+def test_whether_a_spine_stands_upright_is_asked_of_its_bodies_alone():
+    upright = (spine()[0] > 0).astype(np.float32)
+    assert len(segment_mr(mr_volume(textured(), GRID), network_with(**seen(upright=upright))).bones) == 4
+
+
 def test_one_body_is_no_spine():
     body, core, _ = spine(tops=(50,))
     network = network_with(**(seen() | {"body": body, "core": core}))

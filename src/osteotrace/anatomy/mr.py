@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from osteotrace.anatomy.mr_instances import instances
-from osteotrace.anatomy.mr_sacrum import first_sacral, shows_promontory, stands_on_its_head
+from osteotrace.anatomy.mr_sacrum import first_sacral
 from osteotrace.anatomy.network import (
     Network,
     TileSettings,
@@ -42,8 +42,8 @@ class MrBodies:
     probability : ndarray of float32, shape (channels, i, j, k)
     inside : ndarray of bool, shape lattice.shape
         Where the volume has values.
-    upside_down : bool
-        Whether the row looks as if head and feet were exchanged; then there are no bodies.
+    upright : float
+        Mean over the bodies of the probability that head and feet, front and back are where the header says.
     """
 
     lattice: Grid
@@ -51,7 +51,7 @@ class MrBodies:
     sacral: int
     probability: NDArray[np.float32]
     inside: NDArray[np.bool_]
-    upside_down: bool = False
+    upright: float
 
     @property
     def count(self) -> int:
@@ -128,37 +128,27 @@ def bodies_of(
     s1 = probability[channel(network, "s1")]
     shares = np.array([_share_of(s1, bodies == label) for label in kept])
     centres = np.array([np.argwhere(bodies == label).mean(axis=0) * lattice.spacing for label in kept])
-    volumes = np.bincount(bodies.ravel())[kept].astype(float)
-    upside_down = stands_on_its_head(centres, volumes, settings)
     last = first_sacral(centres, shares, settings)
     kept = kept if last is None else kept[: last + 1]  # what is called a body below S1 is none
     ordered = np.zeros_like(bodies)
     for number, label in enumerate(kept, start=1):
         ordered[(bodies == label) & (body > settings.border_probability)] = number
-    if upside_down or not _credible(ordered, body, settings):
-        return MrBodies(lattice, np.zeros_like(bodies), 0, probability, inside, upside_down)
-    return MrBodies(lattice, ordered, 0 if last is None else len(kept), probability, inside)
+    if not _credible(ordered, body, settings):
+        ordered[:] = 0
+    upright = _share_of(probability[channel(network, "upright")], ordered > 0)
+    sacral = len(kept) if last is not None and ordered.any() else 0
+    return MrBodies(lattice, ordered, sacral, probability, inside, upright)
 
 
-def faces_backwards(found: MrBodies, network: Network, settings: MrSettings) -> bool:
-    """Whether the canal lies before the bodies: the image or its header is turned.
-
-    Back muscles are asked only where hardly any canal is seen and the row shows no promontory, since gut can
-    look like them.
-    """
+def canal_lies_in_front(found: MrBodies, network: Network, settings: MrSettings) -> bool:
+    """Whether the canal is seen before the bodies: front and back of the image are exchanged."""
     behind = behind_bodies_mm(found)[:, :, None]
-    beside = np.abs(sideways_mm(found))
-    for name, reach, wide in (
-        ("canal", settings.canal_reach_mm, settings.canal_side_mm),
-        ("paraspinal", settings.muscle_reach_mm, np.inf),
-    ):
-        if name == "paraspinal" and shows_promontory(_centres(found) * found.lattice.spacing, settings):
-            return False
-        seen = (found.probability[channel(network, name)] > settings.body_probability) & (beside < wide)
-        seen &= (np.abs(behind) > settings.canal_behind_mm) & (np.abs(behind) < reach)
-        if seen.sum() * found.lattice.voxel_volume_mm3 / 1000.0 >= settings.canal_volume_min_ml:
-            return bool((seen & (behind < 0)).sum() > settings.front_share_max * seen.sum())
-    return False
+    seen = found.probability[channel(network, "canal")] > settings.body_probability
+    seen &= np.abs(sideways_mm(found)) < settings.canal_side_mm
+    seen &= (np.abs(behind) > settings.canal_behind_mm) & (np.abs(behind) < settings.canal_reach_mm)
+    if seen.sum() * found.lattice.voxel_volume_mm3 / 1000.0 < settings.canal_volume_min_ml:
+        return False
+    return bool((seen & (behind < 0)).sum() > settings.front_share_max * seen.sum())
 
 
 def behind_bodies_mm(found: MrBodies) -> FloatArray:

@@ -18,8 +18,8 @@ def longest_row(
     """Labels of the bodies that stand in one row, from head to tail.
 
     Of all rows in which each body lies below the one before, neither too near nor too far nor to its side,
-    the one that holds the most volume; what has no canal behind it counts less where most have one. Bodies
-    outside of it (in ribs, vessels, pelvis or gut) are no vertebrae.
+    the one that holds the most volume; what has no canal behind it counts less where most have one, and does
+    not begin the row. Bodies outside of it (in skull, ribs, vessels, pelvis or gut) are no vertebrae.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def longest_row(
     if volumes[with_canal].sum() <= 0.5 * volumes.sum():  # the canal is not seen
         with_canal[:] = True
     volumes = np.where(with_canal, volumes, settings.no_canal_weight * volumes)
-    centres, volumes = centres[order], volumes[order]
+    centres, volumes, with_canal = centres[order], volumes[order], with_canal[order]
     follows = _follows(centres, settings)
     best, before = volumes.copy(), np.full(len(labels), -1)
     for lower in range(len(labels)):
@@ -48,6 +48,8 @@ def longest_row(
     while before[row[-1]] >= 0:
         row.append(int(before[row[-1]]))
     kept = row[::-1]
+    while not with_canal[kept[0]] and len(kept) > 1:  # base of the skull
+        kept = kept[1:]
     first, last = _without_strays(centres[kept], volumes[kept], settings)
     return [labels[order[n]] for n in kept[first:last]]
 

@@ -59,19 +59,19 @@ def segment_mr(volume: Volume, network: Network, settings: MrSettings | None = N
 
 def _no_spine(found: mr.MrBodies, network: Network, settings: MrSettings) -> tuple[str, str, str] | None:
     """Code, what was found and what is expected, where no spine is to be labelled."""
-    if found.upside_down:
-        return (
-            "upside-down",
-            "the promontory lies at the upper end of the spine, and the bodies grow smaller below it",
-            "an image as its header places it",
-        )
     if found.count == 0:
         return ("no-spine-found", "no row of vertebral bodies was found", "a spine")
-    if mr.faces_backwards(found, network, settings):
+    if mr.canal_lies_in_front(found, network, settings):
         return (
             "faces-backwards",
             "the spinal canal lies in front of the vertebral bodies",
             "an image as its header places it",
+        )
+    if found.upright < settings.upright_min:
+        return (
+            "upside-down",
+            f"the vertebral bodies look as if head and feet were exchanged ({found.upright:.2f} upright)",
+            f"at least {settings.upright_min:g}: an image as its header places it",
         )
     return None
 

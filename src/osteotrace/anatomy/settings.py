@@ -121,10 +121,7 @@ class MrSettings:
     s1_rise: float
     s1_backwards_deg: float
     s1_bend_deg: float
-    head_bodies_min: float
-    head_bend_deg: float
-    head_bend_more_deg: float
-    head_shrink_rank: float
+    upright_min: float
     canal_volume_min_ml: float
     canal_behind_mm: float
     row_nearest_mm: float
