@@ -68,6 +68,15 @@ def test_a_vertebra_that_the_volume_cuts_says_so_and_denies_no_rib():
     assert anatomy.vertebrae[0].size_mm is None
 
 
+def test_where_the_volume_cuts_the_arch_alone_a_rib_can_be_denied():
+    drawn = spine(ribs=("", "", "", ""), tops=(3, 18, 33, 48))
+    part = drawn.box("vertebra posterior", (0, 45, 50), (5, 52, 53))
+    drawn.to_centre[(slice(None), *part)] = drawn.to_centre[:, 5:6, 45:52, 50:53] + 10.0
+    anatomy = drawn.anatomy()
+    assert [b.touches_edge for b in anatomy.vertebrae] == [True, False, False, False]
+    assert [b.rib for b in anatomy.vertebrae] == [0.01] * 4
+
+
 def test_the_sacrum_is_centred_in_its_uppermost_part():
     anatomy = spine().sacrum(70, 35).anatomy()
     (sacrum,) = anatomy.called("sacrum")

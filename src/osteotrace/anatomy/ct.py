@@ -94,14 +94,15 @@ def skeleton_of(
     if refusal is not None:
         return refusal
     places = voxels_of_each(vertebrae.whole)
-    cut = tuple(_is_cut(where, found) for where in places)
-    ribs = ribs_of(found, vertebrae, cut, settings)
+    bodies = [where[vertebrae.bodies[tuple(where.T)]] for where in places]
+    bodies_cut = tuple(_is_cut(body, found) for body in bodies)
+    ribs = ribs_of(found, vertebrae, bodies_cut, settings)
     middle = midline(found, vertebrae)
     lowest = float(vertebrae.centres[-1, 0]) if vertebrae.count else np.inf
     others = bones_of(found, middle, lowest, settings)
     organs = organs_of(found, middle)
     labels = vertebrae.whole.astype(np.uint16)
-    bones = list(_vertebrae(vertebrae, places, ribs, found, cut, settings.unclear_factor))
+    bones = list(_vertebrae(vertebrae, places, bodies, bodies_cut, ribs, found, settings.unclear_factor))
     bones += _write_bones(labels, others, ribs, found)
     structures = _write_structures(labels, organs, found)
     fine, onto = on_grid(labels, found, vertebrae, values, grid, settings.bone_hu, BODY)
@@ -146,18 +147,17 @@ def _turned(
 def _vertebrae(
     vertebrae: CtVertebrae,
     places: list[NDArray[np.intp]],
+    bodies: list[NDArray[np.intp]],
+    bodies_cut: tuple[bool, ...],
     ribs: CtRibs,
     found: CtAnswer,
-    cut: tuple[bool, ...],
     unclear_factor: float,
 ) -> tuple[Bone, ...]:
     lattice = found.lattice
     frames = body_shape.frames(lattice.points(vertebrae.centres), lattice)
     out = []
-    for n, (where, frame) in enumerate(zip(places, frames, strict=True), start=1):
-        body = where[vertebrae.bodies[tuple(where.T)]]
+    for n, (body, frame) in enumerate(zip(bodies, frames, strict=True), start=1):
         points = lattice.points(body)
-        body_cut = _is_cut(body, found)
         confidence = float(found.vertebra[tuple(body.T)].mean())
         confidence *= 1.0 if vertebrae.clear[n - 1] else unclear_factor
         out.append(
@@ -167,8 +167,8 @@ def _vertebrae(
                 label=n,
                 centroid_mm=_vector(frame.centre),
                 confidence=round(confidence, 3),
-                touches_edge=cut[n - 1],
-                size_mm=body_shape.size_of(points, frame, lattice.spacing, cut=body_cut),
+                touches_edge=_is_cut(places[n - 1], found),
+                size_mm=body_shape.size_of(points, frame, lattice.spacing, cut=bodies_cut[n - 1]),
                 orientation=body_shape.orientation_of(points, frame),
                 rib=ribs.joined[n - 1],
             )

@@ -44,7 +44,7 @@ def ribs_of(found: CtAnswer, vertebrae: CtVertebrae, cut: tuple[bool, ...], sett
     Parameters
     ----------
     cut : tuple of bool
-        Per vertebra, whether the field of view cuts it.
+        Per vertebra, whether the field of view cuts its body, beside which the rib would lie.
     """
     if vertebrae.count == 0:
         return CtRibs(np.zeros(found.lattice.shape, np.int32), (), ())
