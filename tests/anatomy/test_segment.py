@@ -129,6 +129,13 @@ def test_whether_a_spine_stands_upright_is_asked_of_its_bodies_alone():
     assert len(segment_mr(mr_volume(textured(), GRID), network_with(**seen(upright=upright))).bones) == 4
 
 
+def test_small_bodies_are_not_asked_whether_they_stand_upright():
+    body = sum(box((t, 30, 9), (t + 12, 42, 15)) for t in (10, 30, 50, 70))  # 3 mL each
+    core = sum(box((t + 3, 33, 10), (t + 9, 39, 14)) for t in (10, 30, 50, 70))
+    network = network_with(**seen(body=body, core=core, upright=np.zeros(SHAPE, np.float32)))
+    assert len(segment_mr(mr_volume(textured(), GRID), network).bones) == 4
+
+
 def test_one_body_is_no_spine():
     body, core, _ = spine(tops=(50,))
     network = network_with(**(seen() | {"body": body, "core": core}))

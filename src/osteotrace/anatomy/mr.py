@@ -43,7 +43,8 @@ class MrBodies:
     inside : ndarray of bool, shape lattice.shape
         Where the volume has values.
     upright : float
-        Mean over the bodies of the probability that head and feet, front and back are where the header says.
+        Mean over the bodies of chest and loin of the probability that head and feet, front and back are where
+        the header says; NaN where there is none: necks have taught the network nothing of it.
     """
 
     lattice: Grid
@@ -135,7 +136,10 @@ def bodies_of(
         ordered[(bodies == label) & (body > settings.border_probability)] = number
     if not _credible(ordered, body, settings):
         ordered[:] = 0
-    upright = _share_of(probability[channel(network, "upright")], ordered > 0)
+    small = np.bincount(ordered.ravel()) * lattice.voxel_volume_mm3 / 1000.0 < settings.upright_body_min_ml
+    small[0] = True
+    judged = ~small[ordered]
+    upright = float(probability[channel(network, "upright")][judged].mean()) if judged.any() else np.nan
     sacral = len(kept) if last is not None and ordered.any() else 0
     return MrBodies(lattice, ordered, sacral, probability, inside, upright)
 

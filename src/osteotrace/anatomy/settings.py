@@ -122,6 +122,7 @@ class MrSettings:
     s1_backwards_deg: float
     s1_bend_deg: float
     upright_min: float
+    upright_body_min_ml: float
     canal_volume_min_ml: float
     canal_behind_mm: float
     row_nearest_mm: float
