@@ -290,6 +290,7 @@ def _record(
         blend_mm=settings.blend_mm,
         good_radius_mm=settings.good_radius_mm,
         failed_radius_mm=settings.failed_radius_mm,
+        border=settings.radius_border,
     )
     return _unfolded(record)
 

@@ -139,6 +139,8 @@ class BoneSettings:
         What is added in square for each mm from the centre of a bone with free joints.
     radius_growth : float
         What is added to the radius for each mm outside of a bone.
+    radius_border : float
+        Factor of how far the motions of the bones that a point may belong to put it apart.
     good_radius_mm, failed_radius_mm : float
         Largest radius of the verdicts good and doubtful, mm.
     good_margin, failed_margin : float
@@ -187,6 +189,7 @@ class BoneSettings:
     radius_per_residual: float
     radius_loose: float
     radius_growth: float
+    radius_border: float
     good_radius_mm: float
     failed_radius_mm: float
     good_margin: float
