@@ -172,6 +172,21 @@ def test_a_place_far_from_the_bones_is_doubtful_where_its_radius_is_no_good_one(
     assert bent().verdict_at([0.0, 0.0, -100.0]) is Verdict.GOOD
 
 
+def test_where_two_bones_touch_the_radius_knows_how_differently_they_move() -> None:
+    def socket(other: float) -> Alignment:
+        bones = (replace(bone(4.0, 0.0, 2.0), growth=0.0), replace(bone(other, 20.0, 2.0), growth=0.0))
+        return replace(bent(), bones=bones, border=1.5)
+
+    between, inside = [0.0, 0.0, 10.0], [0.0, 0.0, 0.0]
+    assert socket(8.0).radius_at(between) == pytest.approx(np.hypot(2.0, 1.5 * 2.0), abs=0.01)
+    assert 2.0 < socket(8.0).radius_at(inside) < 2.2
+    assert socket(4.0).radius_at([between, inside]) == pytest.approx([2.0, 2.0])
+    assert replace(socket(8.0), border=0.0).radius_at(between) == pytest.approx(2.0)
+    apart = replace(socket(30.0), good_radius_mm=8.0, failed_radius_mm=25.0)
+    assert apart.verdict_at(between) is Verdict.DOUBTFUL
+    assert apart.verdict_at(inside) is Verdict.GOOD
+
+
 @pytest.mark.parametrize(("vague", "near"), [(True, Verdict.GOOD), (False, Verdict.DOUBTFUL)])
 def test_a_vague_bone_is_sure_where_its_radius_is_small(vague: bool, near: Verdict) -> None:
     form = np.diag([0.0, 0.0, 0.25, 9.0])  # held at one end

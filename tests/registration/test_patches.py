@@ -7,11 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from osteotrace.model.criteria import load_criteria
 from osteotrace.model.imaging import Volume
 from osteotrace.model.values import Modality
 from osteotrace.registration.chain import Chain
 from osteotrace.registration.patches import BonePair, Images, pairs_of
-from osteotrace.registration.per_bone import _likeliest, _tables
+from osteotrace.registration.per_bone import _from_centres, _likeliest, _sharper, _tables
+from osteotrace.registration.settings import BoneSettings
 from osteotrace.registration.skeleton import SeenBone, Skeleton, spread
 from osteotrace.space import FloatArray, Grid
 
@@ -91,3 +93,19 @@ def test_a_loose_bone_is_found_far_from_where_its_neighbours_put_it(name: str, n
     assert bool(away < 2.0) is near
     held = replace(chain, covariance=free[None] / 100.0)
     np.testing.assert_array_equal(_likeliest(pairs, held, images, np.random.default_rng(0))[0], motion)
+
+
+def test_outlines_in_two_mr_say_little_across_the_slices_and_more_within_them() -> None:
+    here, moved = _bone("vertebra", 0, "t1"), np.array([1.0, 2.0, -1.0])
+    there = replace(here, series_id="tirm", centre=here.centre + moved)
+    pair = BonePair(here, here, there, 1.0, ("t1", "tirm"))
+    settings = BoneSettings.of(load_criteria())
+    drawn = _from_centres(0, pair, np.eye(4))
+    assert drawn is not None
+    (sharp,) = _sharper([drawn], settings)
+    assert np.allclose(sharp.motion[:3, 3], moved)
+    sd = np.diag(np.linalg.inv(sharp.precision)) ** 0.5
+    assert np.allclose(sd[3:], settings.sd_mr_outline)
+    assert sd[3] > 1.5 * sd[4]
+    assert (sd[3:] < np.diag(np.linalg.inv(drawn.precision))[3:] ** 0.5).all()
+    assert np.allclose(sharp.precision[:3, :3], drawn.precision[:3, :3])  # it says no more of the turn

@@ -123,6 +123,8 @@ class Alignment:
     good_radius_mm, failed_radius_mm : float or None
         Largest predicted 95% radius of a place that is good, and of one that is doubtful; None where the
         verdict of its bone holds at every place.
+    border : float
+        Factor, in the radius, of how far the motions of the bones that a point may belong to put it apart.
     """
 
     transform: TransformField
@@ -138,6 +140,7 @@ class Alignment:
     blend_mm: float = 6.0
     good_radius_mm: float | None = None
     failed_radius_mm: float | None = None
+    border: float = 0.0
 
     @property
     def frames(self) -> tuple[str, str]:
@@ -179,7 +182,19 @@ class Alignment:
         near = (weights * np.column_stack([bone.square_radius(flat) for bone in self.bones])).sum(axis=1)
         outside = np.maximum(distances - ANCHOR_MM, 0.0)
         far = (weights * outside) @ np.array([bone.growth for bone in self.bones])
-        return np.asarray(np.sqrt(near + far**2)).reshape(shape)
+        unsure = self.border**2 * self._apart(flat, distances)
+        return np.asarray(np.sqrt(near + far**2 + unsure)).reshape(shape)
+
+    def _apart(self, points: FloatArray, distances: FloatArray) -> FloatArray:
+        """Mean square distance, mm², to where the bones that points may belong to move them.
+
+        An outline may hold the rim of the next bone: in a socket it matters which of the two a point is of.
+        """
+        share = (distances**2 + ANCHOR_MM**2) ** -4.0
+        share /= share.sum(axis=1, keepdims=True)
+        moved = self.apply(points)
+        each = [((b.transform.apply(points) - moved) ** 2).sum(axis=1) for b in self.bones]
+        return np.asarray((share * np.column_stack(each)).sum(axis=1))
 
     def bone_at(self, point: ArrayLike) -> BoneMotion | None:
         """The bone whose motion rules at a point of the fixed frame."""

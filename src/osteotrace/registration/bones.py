@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -11,11 +10,11 @@ import numpy as np
 from osteotrace.model.alignment import Alignment, BoneMotion
 from osteotrace.model.imaging import Volume
 from osteotrace.model.values import Modality, Verdict
-from osteotrace.registration.bone_quality import RowMargin, bone_motions, row_margin
-from osteotrace.registration.bone_radius import unit_variance
+from osteotrace.registration.bone_quality import bone_motions, row_margin
 from osteotrace.registration.evidence import evidence
 from osteotrace.registration.patches import BonePair, Images, pairs_of
 from osteotrace.registration.per_bone import Fitted, agreement_at, fit_bones
+from osteotrace.registration.person import ANOTHER, Person, person_of, signs_of_another
 from osteotrace.registration.pose import Found, make_pairs, with_edges
 from osteotrace.registration.pyramid import Prepared
 from osteotrace.registration.quality import mirror_gain
@@ -34,8 +33,6 @@ _RANK_POWER = 0.5
 _CLOSE = 0.3  # share of the score of the best way, from which on the bones decide
 _RIVALS = 3
 _FEWEST_VERTEBRAE = 2
-_FEWEST_TO_KNOW = 5  # vertebrae, to tell one person from another
-_ANOTHER = "another patient?"
 _MIRRORED = "left and right are unsure"
 _LEAST_JACOBIAN = 0.05
 _WIDER = 2.0
@@ -197,38 +194,9 @@ def align_bones(
         row=margins.row,
         stretch=abs(start.way.stretch) if start.way and len(start.way.pairs) > _FEWEST_VERTEBRAE else 0.0,
         mirrored=_mirrored(fixed, moving, replace(start.found, pose=pose), bone_settings),
-        person=_person(fitted, margins),
+        person=person_of(fitted, margins),
     )
     return judged(record, says, bone_settings)
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """How much the bones of two exams are those of one person.
-
-    Attributes
-    ----------
-    misfit : float
-        Variance of unit weight: how far the bones, each on its own images, lie off their neighbours, over
-        what is expected. Bones of another shape lie at other distances.
-    own : float
-        Lower quartile over the vertebrae of the advantage in agreement over the neighbours in the row.
-    kind : str
-        Modalities of the images that most of them are followed in: ``CT-CT``, ``CT-MR`` or ``MR-MR``.
-    """
-
-    misfit: float
-    own: float
-    kind: str
-
-
-def _person(fitted: Fitted, margins: RowMargin) -> Person | None:
-    """None where too few vertebrae are followed to tell."""
-    if len(margins.each) < _FEWEST_TO_KNOW:
-        return None
-    own = float(np.percentile(list(margins.each.values()), 25))
-    kinds = Counter(patch.kind for i in margins.each if (patch := fitted.patches[i]) is not None)
-    return Person(unit_variance(fitted.chain), own, kinds.most_common(1)[0][0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +290,7 @@ def _record(
         blend_mm=settings.blend_mm,
         good_radius_mm=settings.good_radius_mm,
         failed_radius_mm=settings.failed_radius_mm,
+        border=settings.radius_border,
     )
     return _unfolded(record)
 
@@ -340,25 +309,7 @@ def _unfolded(record: Alignment) -> Alignment:
 
 def is_refused(record: Alignment) -> bool:
     """Whether an alignment failed because one exam seems to be of another person, or mirrored."""
-    return record.verdict is Verdict.FAILED and any(r.endswith((_ANOTHER, _MIRRORED)) for r in record.reasons)
-
-
-def _of_person(person: Person | None, s: BoneSettings) -> Sequence[tuple[bool, bool, str]]:
-    """Whether it fails, whether it is doubtful, and why: the two signs together, neither is enough alone."""
-    if person is None:
-        return ()
-    own = min(max(person.own, -1.0), 1.0)
-    strange = person.misfit - s.strange_per_own * own
-    good, doubtful = s.strange_of(person.kind)
-    return (
-        (
-            strange > doubtful,
-            strange > good,
-            f"the bones fit each other {np.sqrt(person.misfit / s.usual_misfit):.1f} times as badly as those "
-            f"of one person do, and a quarter of the vertebrae agree only {own:+.0%} better with themselves "
-            f"than with a neighbour: {_ANOTHER}",
-        ),
-    )
+    return record.verdict is Verdict.FAILED and any(r.endswith((ANOTHER, _MIRRORED)) for r in record.reasons)
 
 
 def judged(record: Alignment, says: Says, settings: BoneSettings) -> Alignment:
@@ -378,9 +329,9 @@ def judged(record: Alignment, says: Says, settings: BoneSettings) -> Alignment:
         (
             says.stretch > settings.failed_stretch,
             says.stretch > settings.good_stretch,
-            f"the row differs in length by {says.stretch:.0%}: {_ANOTHER}",
+            f"the row differs in length by {says.stretch:.0%}: {ANOTHER}",
         ),
-        *_of_person(says.person, settings),
+        *signs_of_another(says.person, settings),
         (
             says.mirrored is not None and says.mirrored > settings.failed_mirror,
             says.mirrored is not None and says.mirrored > settings.good_mirror,

@@ -22,7 +22,7 @@ from osteotrace.space.grid import apply_affine
 _WIDE_MM = 16.0
 _SETTLED_MM = 1.5
 _CENTRE_SD_MM, _CENTRE_SD_DEG = 3.0, 10.0  # of a motion from the centres of two outlines
-_CENTRE_MR_SD_MM, _SURE = 1.2, 0.6
+_SURE = 0.6
 _OTHER_SD_MM = 6.0
 _FREE_MM, _FARTHEST_MM = 5.0, 15.0  # bones that are looked for in many places, and how far
 _REACH_SD, _PROBED = 1.5, 800  # samples
@@ -137,7 +137,7 @@ def fit_bones(
         shares = _shares(measured, patches, tables)
         measured = {i: m for i, m in measured.items() if shares[i] > _LEAST_SHARE}
         drawn = [m for m in told if _is_mr(pairs[m.bone], images)]
-        said = [*_sharper(drawn), *_said(measured, shares, pairs, patches, tables, settings)]
+        said = [*_sharper(drawn, settings), *_said(measured, shares, pairs, patches, tables, settings)]
         chain = joined(centres, start, said, joints)
         if stage is not _STAGES[0]:  # what was far off takes its neighbours along
             todo = [
@@ -245,14 +245,15 @@ def _is_mr(pair: BonePair, images: Images) -> bool:
     )
 
 
-def _sharper(drawn: Sequence[Measured]) -> list[Measured]:
+def _sharper(drawn: Sequence[Measured], settings: BoneSettings) -> list[Measured]:
     """Motions from the centres of two outlines in MR, where they are more than a start.
 
     Fat and water of one place lie some pixels apart along the frequency direction, so the edges of two
-    weightings do not fit each other; each outline follows the marrow of its image.
+    weightings do not fit each other; each outline follows the marrow of its image. Across the thick slices
+    an outline is vague.
     """
-    factor = (_CENTRE_SD_MM / _CENTRE_MR_SD_MM) ** 2
-    turns = np.diag(np.r_[np.ones(3), np.full(3, factor)])
+    factor = np.square(_CENTRE_SD_MM / np.asarray(settings.sd_mr_outline))
+    turns = np.diag(np.r_[np.ones(3), factor])
     return [Measured(m.bone, m.motion, m.precision @ turns) for m in drawn]
 
 

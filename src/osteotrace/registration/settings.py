@@ -139,6 +139,8 @@ class BoneSettings:
         What is added in square for each mm from the centre of a bone with free joints.
     radius_growth : float
         What is added to the radius for each mm outside of a bone.
+    radius_border : float
+        Factor of how far the motions of the bones that a point may belong to put it apart.
     good_radius_mm, failed_radius_mm : float
         Largest radius of the verdicts good and doubtful, mm.
     good_margin, failed_margin : float
@@ -152,6 +154,9 @@ class BoneSettings:
     strange_per_own : float
         Strange is that variance, less so many times the advantage over a neighbour of the lower quartile of
         the vertebrae.
+    strange_per_spacing, usual_spacing : float
+        So many times is added to it what distances between neighbouring vertebrae differ by more than usual
+        (absolute logarithm of the ratio, median).
     good_strange, failed_strange : tuple of float
         The largest for the verdicts good and doubtful, of CT and CT, CT and MR, MR and MR.
     good_mirror, failed_mirror, mirror_width_mm : float
@@ -164,6 +169,9 @@ class BoneSettings:
     sd_ct_ct, sd_ct_mr, sd_mr_mr : tuple of float
         Standard deviation of the place of one bone from its images alone along x, y, z (mm), and of its turn
         about each axis (degrees).
+    sd_mr_outline : tuple of float
+        Standard deviation of the shift from the centre of a vertebra's outline in one MR to that in another,
+        along x, y, z, mm.
     """
 
     disc_slide_mm: float
@@ -181,6 +189,7 @@ class BoneSettings:
     radius_per_residual: float
     radius_loose: float
     radius_growth: float
+    radius_border: float
     good_radius_mm: float
     failed_radius_mm: float
     good_margin: float
@@ -191,6 +200,8 @@ class BoneSettings:
     failed_stretch: float
     usual_misfit: float
     strange_per_own: float
+    strange_per_spacing: float
+    usual_spacing: float
     good_strange: tuple[float, ...]
     failed_strange: tuple[float, ...]
     good_mirror: float
@@ -201,6 +212,7 @@ class BoneSettings:
     sd_ct_ct: tuple[float, ...]
     sd_ct_mr: tuple[float, ...]
     sd_mr_mr: tuple[float, ...]
+    sd_mr_outline: tuple[float, ...]
 
     @classmethod
     def of(cls, criteria: Criteria) -> BoneSettings:
@@ -211,7 +223,8 @@ class BoneSettings:
         CriterionError
             When one is unknown or not a number.
         """
-        several = ("radius_base", "good_strange", "failed_strange", "sd_ct_ct", "sd_ct_mr", "sd_mr_mr")
+        of_sd = ("sd_ct_ct", "sd_ct_mr", "sd_mr_mr", "sd_mr_outline")
+        several = ("radius_base", "good_strange", "failed_strange", *of_sd)
         names = [name for name in cls.__dataclass_fields__ if name not in several]
         values: dict[str, Any] = {name: criteria.number(f"registration.bone_{name}") for name in names}
         values |= {name: criteria.numbers(f"registration.bone_{name}") for name in several}
