@@ -64,6 +64,24 @@ def test_the_way_with_the_smallest_error_is_taken() -> None:
     assert way.transform.apply([0.0, 0.0, 0.0])[0] == pytest.approx(2.0)
 
 
+def test_good_alignments_are_preferred_to_doubtful_ones() -> None:
+    direct = alignment(A, C, 0.0, 9.0)
+    way = route((direct, alignment(A, B, 1.0, 2.0), alignment(B, C, 1.0, 2.0, Verdict.DOUBTFUL)), A, C)
+    assert way is not None
+    assert (way.error_mm, way.verdict) == (9.0, Verdict.GOOD)
+
+
+def test_bones_followed_from_frame_to_frame_are_preferred_to_a_detour() -> None:
+    detour = (alignment(A, C, 1.0, 0.5), alignment(C, B, 1.0, 0.5))
+    way, other = route((bent(), *detour), A, B), route((replace(bent(), bones=()), *detour), A, B)
+    assert way is not None
+    assert other is not None
+    assert (len(way.legs), len(other.legs)) == (1, 2)
+    doubtful = route((replace(bent(), verdict=Verdict.DOUBTFUL), *detour), A, B)
+    assert doubtful is not None
+    assert len(doubtful.legs) == 2
+
+
 def test_a_failed_alignment_is_never_used() -> None:
     assert route((alignment(A, B, 1.0, None, Verdict.FAILED),), A, B) is None
 

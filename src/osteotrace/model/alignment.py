@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -326,13 +327,25 @@ def worst(*verdicts: Verdict) -> Verdict:
 def route(alignments: tuple[Alignment, ...], from_frame: str, to_frame: str) -> Route | None:
     """Motion between two frames through usable alignments; None when they are not connected.
 
-    The way with the smallest predicted error is taken; failed alignments are never used. Inside one
-    frame nothing moves; the error and verdict are those of the worst plausibility check there.
+    A good alignment of the two frames themselves that follows bones is taken: what it predicts holds at its
+    bones, and a detour knows only the bones that all of its images show. Else, among good alignments, and where
+    these do not connect the frames among doubtful ones too, the way with the smallest predicted error; failed
+    alignments are never used. Inside one frame nothing moves; the error and verdict are those of the worst
+    plausibility check there.
     """
     if from_frame == to_frame:
         return _inside(alignments, from_frame)
+    known = [a for a in alignments if a.verdict is not Verdict.FAILED]
+    good = [a for a in known if a.verdict is Verdict.GOOD]
+    direct = [a for a in good if a.bones and set(a.frames) == {from_frame, to_frame}]
+    ways = (_best_way(some, from_frame, to_frame) for some in (direct, good, known))
+    return next((way for way in ways if way is not None), None)
+
+
+def _best_way(alignments: Sequence[Alignment], from_frame: str, to_frame: str) -> Route | None:
+    """The way with the smallest predicted error; None when the frames are not connected."""
     best: dict[str, Route] = {from_frame: Route(RigidTransform.identity(from_frame), 0.0, Verdict.GOOD)}
-    edges = [e for a in alignments if a.verdict is not Verdict.FAILED for e in _both_ways(a)]
+    edges = [e for a in alignments for e in _both_ways(a)]
     for _ in range(len(edges) + 1):
         for start, edge in edges:
             if start in best:
