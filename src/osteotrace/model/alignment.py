@@ -328,10 +328,10 @@ def route(alignments: tuple[Alignment, ...], from_frame: str, to_frame: str) -> 
     """Motion between two frames through usable alignments; None when they are not connected.
 
     A good alignment of the two frames themselves that follows bones is taken: what it predicts holds at its
-    bones, and a detour knows only the bones that all of its images show. Else, among good alignments, and where
-    these do not connect the frames among doubtful ones too, the way with the smallest predicted error; failed
-    alignments are never used. Inside one frame nothing moves; the error and verdict are those of the worst
-    plausibility check there.
+    bones, and a detour knows only the bones that all of its images show. Else the way with the smallest
+    predicted error is taken, among good alignments, or where these do not connect the frames among doubtful
+    ones too; failed alignments are never used. Inside one frame nothing moves; the error and verdict are
+    those of the worst plausibility check there.
     """
     if from_frame == to_frame:
         return _inside(alignments, from_frame)
