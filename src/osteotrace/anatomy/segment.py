@@ -70,7 +70,7 @@ def _no_spine(found: mr.MrBodies, network: Network, settings: MrSettings) -> tup
     if found.upright < settings.upright_min:
         return (
             "upside-down",
-            f"the vertebral bodies look as if head and feet were exchanged ({found.upright:.2f} upright)",
+            f"the vertebral bodies look turned, most likely head to feet ({found.upright:.2f} upright)",
             f"at least {settings.upright_min:g}: an image as its header places it",
         )
     return None
